@@ -1,0 +1,1 @@
+"""What this project contributes: learning dynamics, and agents that train with them."""

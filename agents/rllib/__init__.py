@@ -1,0 +1,1 @@
+"""The RLlib layer: the only folder that imports ray."""

@@ -1,0 +1,1 @@
+"""Prior art to compare against."""

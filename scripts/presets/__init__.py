@@ -1,0 +1,1 @@
+"""Benchmark presets, one file each, discovered."""

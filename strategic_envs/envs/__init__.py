@@ -1,0 +1,1 @@
+"""PettingZoo environments: thin views of games, one module an environment."""

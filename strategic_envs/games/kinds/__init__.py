@@ -1,0 +1,1 @@
+"""The kinds of game: what a user writes and what the library derives from it."""

@@ -1,0 +1,150 @@
+"""Games with utilities: one torch function gives the field, its derivatives and the game's Hessians.
+
+Players maximise. Player i's part of the ascent field is `V_i(x) = grad_{x_i} u_i(x)`; for `min_x max_y f` that is
+`V = (-df/dx, +df/dy)`. The utility must treat batch dimensions independently: row b of the output depends on row b of the
+profile alone. All derivatives rest on this, and `strategic_envs.testing.check_game` tests it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.func import grad, hessian, jacrev, vmap
+
+from strategic_envs.errors import InvalidGameError
+from strategic_envs.games.kinds.known import Known
+from strategic_envs.games.kinds.vi import VIGame
+from strategic_envs.profile import Profile
+from strategic_envs.sets import StrategySet
+
+__all__ = ["Game"]
+
+Utilities = Callable[[tuple[Tensor, ...]], Tensor]
+
+
+class Game(VIGame):
+    """A game with continuous strategies.
+
+    Args:
+        utilities: From a tuple of tensors `(*batch, d_i)`, one a player, to `(*batch, n)`, in torch operations.
+        sets: One strategy set a player.
+        name: What errors and tables call the game.
+        known: The analytic facts, if there are any.
+
+    Raises:
+        InvalidGameError: If the sets are not sets, or the utilities have the wrong shape when they are first called.
+
+    Example:
+        >>> from strategic_envs.sets import Box
+        >>> def squared_difference(x):
+        ...     u = (x[0] - x[1]).squeeze(-1) ** 2
+        ...     return torch.stack([u, -u], dim=-1)
+        >>> game = Game(squared_difference, sets=[Box(-1, 1), Box(-1, 1)])
+        >>> game.field(game.profile([0.5], [0.0])).flat().tolist()
+        [1.0, 1.0]
+    """
+
+    def __init__(
+        self, utilities: Utilities, sets: Sequence[StrategySet], *, name: str = "game", known: Known | None = None
+    ) -> None:
+        super().__init__(None, sets, name=name, known=known)
+        self._utilities = utilities
+
+    @classmethod
+    def minmax(
+        cls,
+        f: Callable[[Tensor, Tensor], Tensor],
+        sets: Sequence[StrategySet],
+        *,
+        name: str = "game",
+        known: Known | None = None,
+    ) -> Game:
+        """The zero-sum game in which player 0 minimises f and player 1 maximises it.
+
+        Args:
+            f: From `(*batch, d_0)` and `(*batch, d_1)` to `(*batch,)`.
+            sets: Two strategy sets.
+            name: What errors and tables call the game.
+            known: The analytic facts, if there are any.
+
+        Example:
+            >>> from strategic_envs.sets import Box
+            >>> Game.minmax(lambda x, y: (x * y).sum(-1), [Box(-1, 1), Box(-1, 1)]).n_players
+            2
+        """
+        if len(sets) != 2:
+            raise InvalidGameError(f"{name}: a min-max game has two players, got {len(sets)} sets")
+
+        def utilities(x: tuple[Tensor, ...]) -> Tensor:
+            value = f(x[0], x[1])
+            return torch.stack([-value, value], dim=-1)
+
+        return cls(utilities, sets, name=name, known=known)
+
+    def utilities(self, x: Sequence[Tensor]) -> Float[Tensor, "*batch n"]:
+        """Every player's utility at x."""
+        value = self._utilities(tuple(x))
+        batch = torch.broadcast_shapes(*(t.shape[:-1] for t in x))
+        if value.shape != (*batch, self.n_players):
+            raise InvalidGameError(
+                f"{self.name}: utilities returned shape {tuple(value.shape)} for strategies of shapes "
+                f"{[tuple(t.shape) for t in x]}, expected {(*batch, self.n_players)}: one number a player, last"
+            )
+        return value
+
+    def field(self, x: Sequence[Tensor], player: int | None = None) -> Profile:
+        """The ascent field: each player's gradient of its own utility, without gradient history.
+
+        Args:
+            x: A profile, tensors `(*batch, d_i)`.
+            player: If given, only this player's part is computed, and the result has this one part.
+        """
+        players = range(self.n_players) if player is None else [player]
+        batch = torch.broadcast_shapes(*(t.shape[:-1] for t in x))
+        with torch.enable_grad():
+            leaves = [
+                t.detach().expand(*batch, t.shape[-1]).clone().requires_grad_(i in players) for i, t in enumerate(x)
+            ]
+            u = self.utilities(leaves)
+            last = players[-1]
+            return Profile(self._own_gradient(u[..., i], leaves[i], retain=i != last) for i in players)
+
+    @staticmethod
+    def _own_gradient(u: Tensor, x: Tensor, *, retain: bool) -> Tensor:
+        if not u.requires_grad:  # a utility that is locally constant
+            return torch.zeros_like(x, requires_grad=False)
+        (g,) = torch.autograd.grad(u.sum(), x, retain_graph=retain, allow_unused=True)
+        return torch.zeros_like(x, requires_grad=False) if g is None else g
+
+    def _functional_field(self, x: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        def own(player: int) -> Callable[[Tensor], Tensor]:
+            return lambda xi: self.utilities((*x[:player], xi, *x[player + 1 :]))[..., player].sum()
+
+        return tuple(grad(own(i))(x[i]) for i in range(self.n_players))
+
+    def hessian(self, x: Sequence[Tensor], i: int, j: int | None = None) -> Float[Tensor, "*batch di dj"]:
+        """The block `d^2 u_i / dx_i dx_j` of player i's utility; `j=None` means i's own Hessian.
+
+        Args:
+            x: A profile, tensors `(*batch, d_i)`.
+            i: The player whose utility is differentiated, first by its own strategy.
+            j: The player whose strategy is differentiated by second.
+        """
+        j = i if j is None else j
+        profile = Profile(x)
+        batch = profile.batch_shape
+        rows = [t.expand(*batch, t.shape[-1]).reshape(-1, t.shape[-1]) for t in profile]
+
+        def u(xi: Tensor, xj: Tensor, *rest: Tensor) -> Tensor:
+            full = list(rest)
+            full[j] = xj
+            if i != j:
+                full[i] = xi
+            return self.utilities(tuple(full))[i]
+
+        block = hessian(u, argnums=1) if i == j else jacrev(grad(u, argnums=0), argnums=1)
+        value = vmap(block)(rows[i], rows[j], *rows)
+        return value.reshape(*batch, self.dims[i], self.dims[j])

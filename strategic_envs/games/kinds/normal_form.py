@@ -1,0 +1,116 @@
+"""Finite games in normal form: a payoff tensor and its mixed extension.
+
+The mixed extension is a `Game` on simplices, so every dynamic and every gap of continuous games applies. Because utilities
+are multilinear, player i's part of the field is the vector of payoffs to each of its actions (`deviation_payoffs`), best
+replies are exact, and the local CCE gap equals the CCE gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from strategic_envs.errors import InvalidGameError
+from strategic_envs.games.kinds.game import Game
+from strategic_envs.games.kinds.known import Known
+from strategic_envs.profile import Profile
+from strategic_envs.sets import Simplex
+
+__all__ = ["NormalFormGame"]
+
+
+class NormalFormGame(Game):
+    """A finite game given by the payoff to each player at each joint action.
+
+    Args:
+        payoffs: Shape `(n, A_0, ..., A_{n-1})`: `payoffs[i][a]` is player i's payoff at the joint action a.
+        name: What errors and tables call the game.
+        known: The analytic facts, if there are any.
+
+    Raises:
+        InvalidGameError: If the payoffs are not a finite tensor of that shape.
+
+    Example:
+        >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
+        >>> x = pennies.profile([0.5, 0.5], [1.0, 0.0])
+        >>> pennies.utilities(x).tolist(), pennies.deviation_payoffs(x, 0).tolist()
+        ([0.0, 0.0], [1.0, -1.0])
+    """
+
+    def __init__(
+        self, payoffs: Tensor | Sequence[object], *, name: str = "normal_form", known: Known | None = None
+    ) -> None:
+        try:
+            tensor = torch.as_tensor(payoffs, dtype=torch.float64)
+        except (ValueError, TypeError) as error:
+            raise InvalidGameError(
+                f"{name}: payoffs must be one rectangular array of numbers of shape (n, A_0, ..., A_(n-1)): {error}"
+            ) from error
+        if tensor.ndim < 2 or tensor.shape[0] != tensor.ndim - 1 or 0 in tensor.shape:
+            raise InvalidGameError(
+                f"{name}: got payoffs of shape {tuple(tensor.shape)}, expected (n, A_0, ..., A_(n-1)) with one action axis a player"
+            )
+        if not tensor.isfinite().all():
+            raise InvalidGameError(
+                f"{name}: payoffs contain a value that is NaN or infinite; every payoff must be a finite number"
+            )
+        super().__init__(self._mixed_utilities, [Simplex(a) for a in tensor.shape[1:]], name=name, known=known)
+        self.payoffs: Float[Tensor, "n *actions"] = tensor
+
+    @classmethod
+    def zero_sum(
+        cls, matrix: Tensor | Sequence[Sequence[float]], *, name: str = "matrix", known: Known | None = None
+    ) -> NormalFormGame:
+        """The two-player game in which player 0 receives the matrix entry from player 1.
+
+        Args:
+            matrix: Payoffs to player 0, `(rows, columns)`.
+            name: What errors and tables call the game.
+            known: The analytic facts, if there are any.
+        """
+        try:
+            a = torch.as_tensor(matrix, dtype=torch.float64)
+        except (ValueError, TypeError) as error:
+            raise InvalidGameError(f"{name}: a matrix game needs a rectangular matrix of numbers: {error}") from error
+        if a.ndim != 2:
+            raise InvalidGameError(f"{name}: got a matrix of shape {tuple(a.shape)}, expected (rows, columns)")
+        return cls(torch.stack([a, -a]), name=name, known=known)
+
+    @property
+    def n_actions(self) -> tuple[int, ...]:
+        """The number of actions of each player."""
+        return tuple(self.payoffs.shape[1:])
+
+    def _contract(self, x: Sequence[Tensor], player: int, keep: int | None) -> Tensor:
+        """Player's payoff tensor averaged over the mixed strategies of everyone but `keep`."""
+        value = self.payoffs[player].to(x[0])
+        axes = list(range(self.n_players))
+        value = value.expand(*torch.broadcast_shapes(*(t.shape[:-1] for t in x)), *value.shape)
+        for j in reversed(axes):  # the last action axis is always player j's, but for `keep`, which moves to the front
+            if j == keep:
+                value = value.movedim(-1, -1 - j)
+                continue
+            value = (value * x[j].reshape(*x[j].shape[:-1], *[1] * (value.ndim - x[j].ndim), x[j].shape[-1])).sum(-1)
+        return value
+
+    def _mixed_utilities(self, x: tuple[Tensor, ...]) -> Tensor:
+        return torch.stack([self._contract(x, i, None) for i in range(self.n_players)], dim=-1)
+
+    def deviation_payoffs(self, x: Sequence[Tensor], player: int) -> Float[Tensor, "*batch actions"]:
+        """The payoff of each pure action of `player` against the others' mixed strategies: its exact field."""
+        return self._contract(x, player, player)
+
+    def field(self, x: Sequence[Tensor], player: int | None = None) -> Profile:
+        """The ascent field: the payoffs of each player's pure actions."""
+        players = range(self.n_players) if player is None else [player]
+        return Profile(self.deviation_payoffs(x, i).detach() for i in players)
+
+    def best_reply(self, x: Sequence[Tensor], player: int) -> tuple[Tensor, Tensor]:
+        """A pure best reply as a simplex vertex `(*batch, A)` and its payoff `(*batch,)`; ties go to the lowest action."""
+        payoffs = self.deviation_payoffs(x, player)
+        best = payoffs.max(-1, keepdim=True).values
+        action = (payoffs == best).to(torch.uint8).argmax(-1)
+        return torch.nn.functional.one_hot(action, payoffs.shape[-1]).to(payoffs), best.squeeze(-1)

@@ -1,0 +1,1 @@
+"""Pictures of trajectories, fields, gaps, prices and boards."""
