@@ -1,7 +1,7 @@
 """Errors that say what was got, what was expected and how to mend it.
 
-Every error of this project that a user's input can cause is one of the classes below. They derive from the built-in class
-that Python code would expect (`ValueError`, `KeyError`, `ImportError`), so ordinary `except` clauses keep working.
+Every error of this project that a user's input can cause is one of the classes below. They derive from the built-in
+class that Python code would expect (`ValueError`, `KeyError`, `ImportError`); ordinary `except` clauses keep working.
 """
 
 from __future__ import annotations

@@ -41,8 +41,8 @@ class Profile(tuple[Tensor, ...]):
         """
         if flat.shape[-1] != sum(dims):
             raise ValueError(
-                f"a flat profile of {flat.shape[-1]} coordinates cannot be cut into players of dimensions {list(dims)}: "
-                f"the last axis must be {sum(dims)}"
+                f"a flat profile of {flat.shape[-1]} coordinates cannot be cut into players of dimensions "
+                f"{list(dims)}: the last axis must be {sum(dims)}"
             )
         return cls(flat.split(list(dims), dim=-1))
 

@@ -1,8 +1,8 @@
 """Strategy sets: where a player's strategy lives.
 
-A set knows its Euclidean projection, its support function `h(g) = max_{y in set} <g, y>` with a maximiser, its diameter,
-how to draw a point and whether a point lies in it. All methods take tensors `(*batch, dim)` and act on the last axis.
-Support functions are what makes the interpolation family of local gaps exact.
+A set knows its Euclidean projection, its support function `h(g) = max_{y in set} <g, y>` with a maximiser, its
+diameter, how to draw a point and whether a point lies in it. All methods take tensors `(*batch, dim)` and act on the
+last axis. Support functions are what makes the interpolation family of local gaps exact.
 """
 
 from __future__ import annotations
@@ -81,10 +81,10 @@ class StrategySet(ABC):
             InvalidStrategyError: If it is not; the message says what was got and what was expected.
 
         Example:
-            >>> Box(-1, 1).validate(torch.tensor([2.0]), "player_0")
+            >>> Box(0, 1).validate(torch.tensor([2.0]), "x")
             Traceback (most recent call last):
                 ...
-            strategic_envs.errors.InvalidStrategyError: player_0: got [2.0], which lies outside Box(-1.0, 1.0): project it first
+            strategic_envs.errors.InvalidStrategyError: x: got [2.0], which lies outside Box(0.0, 1.0): project it first
         """
         if not isinstance(x, Tensor) or not x.is_floating_point():
             got = f"dtype {x.dtype}" if isinstance(x, Tensor) else f"a {type(x).__name__}"

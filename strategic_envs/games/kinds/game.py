@@ -1,8 +1,8 @@
 """Games with utilities: one torch function gives the field, its derivatives and the game's Hessians.
 
 Players maximise. Player i's part of the ascent field is `V_i(x) = grad_{x_i} u_i(x)`; for `min_x max_y f` that is
-`V = (-df/dx, +df/dy)`. The utility must treat batch dimensions independently: row b of the output depends on row b of the
-profile alone. All derivatives rest on this, and `strategic_envs.testing.check_game` tests it.
+`V = (-df/dx, +df/dy)`. The utility must treat batch dimensions independently: row b of the output depends on row b of
+the profile alone. All derivatives rest on this, and `strategic_envs.testing.check_game` tests it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Markov games with finite states and actions: batched outcomes, tables when small, exact dynamic programming.
 
-A subclass writes `outcomes`: for a batch of states and joint actions, the next states with their probabilities, and the
-payoffs. Everything else follows. Values are discounted sums; where they are reported as utilities they are multiplied by
-1 - discount, so that they are averages per period, in the units of a single period's payoff.
+A subclass writes `outcomes`: for a batch of states and joint actions, the next states with their probabilities, and
+the payoffs. Everything else follows. Values are discounted sums; where they are reported as utilities they are
+multiplied by 1 - discount, so that they are averages per period, in the units of a single period's payoff.
 """
 
 from __future__ import annotations
@@ -100,7 +100,8 @@ class MarkovGame(ABC):
             row = bad.reshape(-1, self.n_players).nonzero()[0]
             got = int(actions.reshape(-1, self.n_players)[row[0], row[1]])
             limit = self.n_actions[int(row[1])]
-            raise IllegalActionError(f"{self.name}: got action {got} of player_{int(row[1])}, expected 0..{limit - 1}")
+            who = f"{self.name}, player_{int(row[1])}"
+            raise IllegalActionError(f"{who}: got action {got}, expected 0..{limit - 1}")
 
     def sample_initial(self, batch: int, generator: torch.Generator) -> Int[Tensor, " batch"]:
         """Initial states of `batch` games, on the generator's device."""
@@ -130,7 +131,8 @@ class MarkovGame(ABC):
         size = self.n_states * joint * max(probe.next_state.shape[-1], self.n_players)
         if size > _TABLE_LIMIT:
             raise InvalidGameError(
-                f"{self.name}: its tables would hold {size:,} numbers ({self.n_states:,} states, {joint:,} joint actions), "
+                f"{self.name}: its tables would hold {size:,} numbers ({self.n_states:,} states, "
+                f"{joint:,} joint actions), "
                 f"more than {_TABLE_LIMIT:,}: exact dynamic programming needs a smaller grid or memory"
             )
         state = torch.arange(self.n_states).unsqueeze(-1).expand(-1, joint)
@@ -164,7 +166,8 @@ class MarkovGame(ABC):
         for i, (table, a) in enumerate(zip(policies, self.n_actions, strict=True)):
             if table.shape != (self.n_states, a):
                 raise InvalidStrategyError(
-                    f"{self.name}, player_{i}: got shape {tuple(table.shape)}, expected {(self.n_states, a)} (states, actions)"
+                    f"{self.name}, player_{i}: got shape {tuple(table.shape)}, "
+                    f"expected {(self.n_states, a)} (states, actions)"
                 )
             if not table.isfinite().all() or bool((table < 0).any()) or bool(((table.sum(-1) - 1).abs() > 1e-5).any()):
                 raise InvalidStrategyError(f"{self.name}, player_{i}: got a row that is not a probability distribution")
@@ -198,9 +201,9 @@ class MarkovGame(ABC):
     ) -> tuple[Float[Tensor, "S A"], Float[Tensor, " S"]]:
         """An exact best response by policy iteration (Howard 1960), and its discounted value from every state.
 
-        The others' policies are held fixed, which leaves a Markov decision process of the player's own. Every round solves
-        for the value of the current pure policy and switches only where a strictly better action exists, so it ends at an
-        optimum after finitely many rounds.
+        The others' policies are held fixed, which leaves a Markov decision process of the player's own. Every round
+        solves for the value of the current pure policy and switches only where a strictly better action exists, so it
+        ends at an optimum after finitely many rounds.
         """
         tables, a = self.tables(), self.n_actions[player]
         others = self._joint_probability(policies, without=player)

@@ -1,8 +1,8 @@
 """Finite games in normal form: a payoff tensor and its mixed extension.
 
-The mixed extension is a `Game` on simplices, so every dynamic and every gap of continuous games applies. Because utilities
-are multilinear, player i's part of the field is the vector of payoffs to each of its actions (`deviation_payoffs`), best
-replies are exact, and the local CCE gap equals the CCE gap.
+The mixed extension is a `Game` on simplices, so every dynamic and every gap of continuous games applies. Because
+utilities are multilinear, player i's part of the field is the vector of payoffs to each of its actions
+(`deviation_payoffs`), best replies are exact, and the local CCE gap equals the CCE gap.
 """
 
 from __future__ import annotations
@@ -51,14 +51,15 @@ class NormalFormGame(Game):
             ) from error
         if tensor.ndim < 2 or tensor.shape[0] != tensor.ndim - 1 or 0 in tensor.shape:
             raise InvalidGameError(
-                f"{name}: got payoffs of shape {tuple(tensor.shape)}, expected (n, A_0, ..., A_(n-1)) with one action axis a player"
+                f"{name}: got payoffs of shape {tuple(tensor.shape)}, expected (n, A_0, ..., A_(n-1)), "
+                f"one action axis a player"
             )
         if not tensor.isfinite().all():
             raise InvalidGameError(
                 f"{name}: payoffs contain a value that is NaN or infinite; every payoff must be a finite number"
             )
         super().__init__(self._mixed_utilities, [Simplex(a) for a in tensor.shape[1:]], name=name, known=known)
-        self.payoffs: Float[Tensor, "n *actions"] = tensor
+        self.payoffs: Float[Tensor, n * actions] = tensor
 
     @classmethod
     def zero_sum(
@@ -109,7 +110,7 @@ class NormalFormGame(Game):
         return Profile(self.deviation_payoffs(x, i).detach() for i in players)
 
     def best_reply(self, x: Sequence[Tensor], player: int) -> tuple[Tensor, Tensor]:
-        """A pure best reply as a simplex vertex `(*batch, A)` and its payoff `(*batch,)`; ties go to the lowest action."""
+        """A pure best reply as a simplex vertex `(*batch, A)` and its payoff `(*batch,)`; ties: the lowest action."""
         payoffs = self.deviation_payoffs(x, player)
         best = payoffs.max(-1, keepdim=True).values
         action = (payoffs == best).to(torch.uint8).argmax(-1)

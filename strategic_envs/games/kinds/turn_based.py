@@ -1,8 +1,9 @@
 """Turn-based games of perfect information: batched rules on integer states, and the state graph they span.
 
-A state is one int64 code, so a batch of games is one int64 tensor `(*batch,)`. The rules are five pure functions. From
-them the library derives the graph of reachable states, in which one vectorised sweep from the last move to the first gives
-values and exact best responses. With perfect information a best response does not depend on how often a state is reached.
+A state is one int64 code, so a batch of games is one int64 tensor `(*batch,)`. The rules are a few pure functions.
+From them the library derives the graph of reachable states, in which one vectorised sweep from the last move to the
+first gives values and exact best responses. With perfect information a best response does not depend on how often a
+state is reached.
 """
 
 from __future__ import annotations
@@ -174,7 +175,8 @@ class TurnBasedGame(ABC):
         graph = self.state_graph()
         if policy.shape != graph.legal.shape:
             raise InvalidStrategyError(
-                f"{self.name}, {who}: got shape {tuple(policy.shape)}, expected {tuple(graph.legal.shape)} (states, actions)"
+                f"{self.name}, {who}: got shape {tuple(policy.shape)}, "
+                f"expected {tuple(graph.legal.shape)} (states, actions)"
             )
         table, live = policy.double(), ~graph.terminal
         if not table[live].isfinite().all() or bool((table[live] < 0).any()):
