@@ -59,7 +59,7 @@ class NormalFormGame(Game):
                 f"{name}: payoffs contain a value that is NaN or infinite; every payoff must be a finite number"
             )
         super().__init__(self._mixed_utilities, [Simplex(a) for a in tensor.shape[1:]], name=name, known=known)
-        self.payoffs: Float[Tensor, n * actions] = tensor
+        self.payoffs = tensor
 
     @classmethod
     def zero_sum(
