@@ -16,6 +16,7 @@ __all__ = [
     "DataError",
     "IllegalActionError",
     "InvalidGameError",
+    "InvalidSettingError",
     "InvalidStrategyError",
     "MissingExtraError",
     "OracleError",
@@ -63,6 +64,10 @@ class InvalidGameError(ValueError):
 
 class InvalidStrategyError(ValueError):
     """A strategy of the wrong shape or dtype, not finite, or outside its set."""
+
+
+class InvalidSettingError(ValueError):
+    """A hyper-parameter or option that makes no sense: a step size <= 0, a negative number of steps."""
 
 
 class IllegalActionError(InvalidStrategyError):
