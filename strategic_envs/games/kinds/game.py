@@ -7,6 +7,7 @@ the profile alone. All derivatives rest on this, and `strategic_envs.testing.che
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -23,6 +24,12 @@ from strategic_envs.sets import StrategySet
 __all__ = ["Game"]
 
 Utilities = Callable[[tuple[Tensor, ...]], Tensor]
+
+
+def _minmax_utilities(f: Callable[[Tensor, Tensor], Tensor], x: tuple[Tensor, ...]) -> Tensor:
+    """The utilities of `min_x max_y f`: a module-level function, so that such a game pickles when f does."""
+    value = f(x[0], x[1])
+    return torch.stack([-value, value], dim=-1)
 
 
 class Game(VIGame):
@@ -78,11 +85,7 @@ class Game(VIGame):
         if len(sets) != 2:
             raise InvalidGameError(f"{name}: a min-max game has two players, got {len(sets)} sets")
 
-        def utilities(x: tuple[Tensor, ...]) -> Tensor:
-            value = f(x[0], x[1])
-            return torch.stack([-value, value], dim=-1)
-
-        return cls(utilities, sets, name=name, known=known)
+        return cls(functools.partial(_minmax_utilities, f), sets, name=name, known=known)
 
     def utilities(self, x: Sequence[Tensor]) -> Float[Tensor, "*batch n"]:
         """Every player's utility at x."""
