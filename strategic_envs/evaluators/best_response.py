@@ -1,0 +1,162 @@
+"""The one function all global gaps stand on: the best that a player can do against given play.
+
+Exact for finite games (normal form, turn-based, Markov) and for games that bring their own `best_response`; numeric,
+and marked so, for other games with utilities. To teach it a new kind of game, register a function on `best_response`.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import singledispatch
+
+import torch
+from torch import Tensor
+
+from strategic_envs.errors import InvalidGameError, InvalidStrategyError
+from strategic_envs.evaluators.expectation import joint_play, tabulate
+from strategic_envs.evaluators.numeric import improve, maximise
+from strategic_envs.games.kinds.game import Game
+from strategic_envs.games.kinds.markov import MarkovGame
+from strategic_envs.games.kinds.normal_form import NormalFormGame
+from strategic_envs.games.kinds.turn_based import TurnBasedGame
+from strategic_envs.play import BestResponse, Empirical, Independent
+from strategic_envs.profile import Profile
+
+__all__ = ["best_response"]
+
+_GLOBAL_DIMENSION = 32  # above this many own dimensions no search is called global: the present strategy is improved
+_ROWS = 2**18  # profiles evaluated in one call
+_WORK = 2**22  # profiles evaluated for the starts of one search
+
+
+@singledispatch
+def best_response(game: object, player: int, play: object) -> BestResponse:
+    """A best response of one player to the others' play.
+
+    Args:
+        game: A game of any kind with utilities.
+        player: Whose response, `0..n-1`.
+        play: A profile, `Empirical` or `Independent` (continuous and normal-form games); a `TabularPlay` or a tuple of
+            policy functions (turn-based and Markov games). The player's own part serves at most as a starting point.
+
+    Returns:
+        The response and what it pays, float64. Exact for normal-form, turn-based and Markov games and for games with a
+        `best_response(player, play)` method of their own. Otherwise `exact=False`: a search from a grid, random points
+        and the player's own points in up to 32 dimensions, and an improvement of the player's own points above.
+
+    Raises:
+        InvalidGameError: If this kind of game has no utilities.
+        InvalidStrategyError: If the play does not fit the game, or there is no such player.
+
+    Example:
+        >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
+        >>> reply = best_response(pennies, 0, pennies.profile([0.5, 0.5], [0.75, 0.25]))
+        >>> reply.strategy.tolist(), reply.value, reply.exact
+        ([1.0, 0.0], 0.5, True)
+    """
+    raise InvalidGameError(
+        f"got a {type(game).__name__}, which has no utilities to respond to: expected a Game, NormalFormGame, "
+        "TurnBasedGame or MarkovGame; for a variational inequality use local_nash_gap"
+    )
+
+
+def _check_player(game: Game | MarkovGame | TurnBasedGame, player: int) -> None:
+    if not 0 <= player < game.n_players:
+        raise InvalidStrategyError(f"{game.name}: got player {player}, expected 0..{game.n_players - 1}")
+
+
+def _exactly(strategy: Tensor, value: float) -> BestResponse:
+    return BestResponse(strategy, value, value, value, exact=True, attained=True)
+
+
+@best_response.register(NormalFormGame)
+def _(game: NormalFormGame, player: int, play: object) -> BestResponse:
+    _check_player(game, player)
+    joint = joint_play(game, play)
+    payoffs = joint.weights @ game.deviation_payoffs(joint.points, player)
+    action = int((payoffs == payoffs.max()).nonzero()[0])  # ties go to the lowest action
+    return _exactly(torch.eye(len(payoffs), dtype=torch.float64)[action], float(payoffs[action]))
+
+
+@best_response.register(MarkovGame)
+def _(game: MarkovGame, player: int, play: object) -> BestResponse:
+    _check_player(game, player)
+    table, value = game.best_response(tabulate(game, play).policies, player)
+    return _exactly(table, (1 - game.discount) * float(game.tables().initial @ value))
+
+
+@best_response.register(TurnBasedGame)
+def _(game: TurnBasedGame, player: int, play: object) -> BestResponse:
+    _check_player(game, player)
+    table, value = game.best_response(game.merge(tabulate(game, play).policies), player)
+    return _exactly(table, float(value[0]))
+
+
+@best_response.register(Game)
+def _(game: Game, player: int, play: object) -> BestResponse:
+    _check_player(game, player)
+    own = getattr(game, "best_response", None)
+    if own is not None:  # a closed form; it sees checked play in the form it was given
+        return own(player, play if isinstance(play, Independent) else joint_play(game, play))
+    return _numeric(game, player, play)
+
+
+def _numeric(game: Game, player: int, play: object) -> BestResponse:
+    mine, others = _split(game, player, play)
+    strategies = game.sets[player]
+
+    def objective(y: Tensor) -> Tensor:  # (C, d) -> (C,): mean utility of each candidate against the others' play
+        chunk = max(1, _ROWS // len(others))
+        return torch.cat([_against(game, player, part, others) for part in y.split(chunk)])
+
+    if strategies.dim > _GLOBAL_DIMENSION and not strategies.bounded:
+        point, value = improve(objective, mine[0])
+    else:
+        budget = min(4096, max(64, _WORK // len(others)))
+        point, value = maximise(objective, strategies, mine, budget=budget)
+    if not math.isfinite(value):
+        raise InvalidGameError(
+            f"{game.name}, player_{player}: the best utility found is {value}; utilities must be finite on the sets"
+        )
+    return BestResponse(point, value, value, math.inf, exact=False, attained=strategies.bounded)
+
+
+def _against(game: Game, player: int, y: Tensor, others: Empirical) -> Tensor:
+    """Mean utility `(C,)` of candidates y `(C, d)`."""
+    c, t = len(y), len(others)
+    rows = [p.expand(c, t, -1).reshape(c * t, -1) for p in others.points]
+    rows[player] = y.unsqueeze(1).expand(c, t, -1).reshape(c * t, -1)
+    return game.utilities(tuple(rows))[:, player].reshape(c, t) @ others.weights
+
+
+def _split(game: Game, player: int, play: object) -> tuple[Tensor, Empirical]:
+    """The player's own points, most likely first and at most 64, and the joint play of the others."""
+    if isinstance(play, Independent):
+        joint_play(game, Independent.pure([p[0] for p in play.points]))  # checks the number of players
+        game.validate(play.points)
+        mine, weights = play.points[player].double(), play.weights[player]
+        points = tuple(p[:1] if i == player else p for i, p in enumerate(play.points))
+        one = tuple(w.new_ones(1) if i == player else w for i, w in enumerate(play.weights))
+        others = Independent(points, one).joint()
+    else:
+        others = joint_play(game, play)
+        mine, weights = others.points[player], others.weights
+    likely = weights.argsort(descending=True, stable=True)
+    spread = likely[torch.linspace(0, len(likely) - 1, min(64, len(likely))).long()]
+    return mine[spread], _merged(player, others)
+
+
+def _merged(player: int, others: Empirical) -> Empirical:
+    """The same play with equal opponents' profiles joined: play that rests costs as much as one point."""
+    if len(others) == 1:
+        return others
+    flat = Profile(p for i, p in enumerate(others.points) if i != player)
+    if not flat:
+        return Empirical(Profile(p[:1] for p in others.points), others.weights.new_ones(1))
+    _, inverse = torch.unique(flat.flat(), dim=0, return_inverse=True)
+    count = int(inverse.max()) + 1
+    if count == len(others):
+        return others
+    first = torch.full((count,), len(others)).scatter_reduce_(0, inverse, torch.arange(len(others)), "amin")
+    weights = torch.zeros(count, dtype=torch.float64).index_add_(0, inverse, others.weights)
+    return Empirical(Profile(p[first] for p in others.points), weights / weights.sum())

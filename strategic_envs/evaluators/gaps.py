@@ -1,0 +1,150 @@
+"""Global gaps: what players could gain by deviating anywhere in their sets.
+
+Player i's gain is `max_y u_i(y, others) - u_i(play)`. Against independent play the gains measure a Nash equilibrium:
+`nash_conv` is their sum and `exploitability` is NashConv / n. Against joint play, with a deviation that is fixed before
+anything is drawn, the largest gain is the `cce_gap`; a deviation that may depend on one's own drawn action gives the
+`ce_gap`. Order: `ce_gap >= cce_gap`, and on independent play the CCE gap is the largest Nash gain.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from strategic_envs.errors import InvalidGameError
+from strategic_envs.evaluators.best_response import best_response
+from strategic_envs.evaluators.expectation import expected_utilities, initial_utilities, joint_play, tabulate
+from strategic_envs.evaluators.gap import Gap
+from strategic_envs.games.kinds.game import Game
+from strategic_envs.games.kinds.markov import MarkovGame
+from strategic_envs.games.kinds.normal_form import NormalFormGame
+from strategic_envs.games.kinds.turn_based import TurnBasedGame
+from strategic_envs.play import Empirical, Independent
+
+__all__ = ["Gains", "cce_gap", "ce_gap", "exploitability", "gains", "nash_conv"]
+
+
+@dataclass(frozen=True)
+class Gains:
+    """What each player gets and could gain.
+
+    Args:
+        utilities: Each player's expected utility.
+        gain: Each player's gain by its best response.
+        upper: A proved upper bound of each gain; `inf` when nothing was proved.
+        exact: Whether every gain is exact.
+    """
+
+    utilities: tuple[float, ...]
+    gain: tuple[float, ...]
+    upper: tuple[float, ...]
+    exact: bool
+
+
+def gains(game: object, play: object) -> Gains:
+    """Every player's gain against joint play.
+
+    Args:
+        game: A `Game`, `NormalFormGame`, `TurnBasedGame` or `MarkovGame`.
+        play: As in `best_response`.
+
+    Example:
+        >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
+        >>> gains(pennies, pennies.profile([0.5, 0.5], [1.0, 0.0])).gain
+        (1.0, 0.0)
+    """
+    if isinstance(game, MarkovGame | TurnBasedGame):
+        play = tabulate(game, play)
+        utilities = initial_utilities(game, play.policies).tolist()
+    elif isinstance(game, Game):
+        utilities = expected_utilities(game, joint_play(game, play)).tolist()
+    else:
+        best_response(game, 0, play)  # says what is wrong
+        raise InvalidGameError(f"got a {type(game).__name__}, whose utilities are not known here")
+    replies = [best_response(game, i, play) for i in range(len(utilities))]
+    return Gains(
+        tuple(utilities),
+        tuple(r.value - u for r, u in zip(replies, utilities, strict=True)),
+        tuple(r.upper - u for r, u in zip(replies, utilities, strict=True)),
+        all(r.exact for r in replies),
+    )
+
+
+def independent(play: object) -> object:
+    """Play in which everyone draws alone: joint play becomes its marginals, other play is so already."""
+    return play.marginals() if isinstance(play, Empirical) and len(play) > 1 else play
+
+
+def nash_conv(game: object, play: object) -> Gap:
+    """The sum of the players' gains, when everyone draws alone.
+
+    Args:
+        game: A game of any kind with utilities.
+        play: As in `best_response`; of an `Empirical` the marginals are judged, drawn independently.
+
+    Returns:
+        The sum; 0 exactly at a Nash equilibrium.
+
+    Example:
+        >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
+        >>> nash_conv(pennies, pennies.profile([0.5, 0.5], [1.0, 0.0])).value
+        1.0
+    """
+    found = gains(game, independent(play))
+    return Gap.total(found.gain, found.upper, exact=found.exact)
+
+
+def exploitability(game: object, play: object) -> Gap:
+    """NashConv divided by the number of players: the mean gain.
+
+    Example:
+        >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
+        >>> exploitability(pennies, pennies.profile([0.5, 0.5], [1.0, 0.0])).value
+        0.5
+    """
+    gap = nash_conv(game, play)
+    return gap.divided(len(gap.per_player))
+
+
+def cce_gap(game: object, play: object) -> Gap:
+    """The largest gain by a deviation that is fixed before anything is drawn.
+
+    It is 0 or less exactly at a coarse correlated equilibrium.
+
+    Example:
+        >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
+        >>> together = Empirical.of_joint_actions(torch.tensor([[0.25, 0.25], [0.25, 0.25]], dtype=torch.float64))
+        >>> cce_gap(pennies, together).value
+        0.0
+    """
+    found = gains(game, play)
+    return Gap.largest(found.gain, found.upper, exact=found.exact)
+
+
+def ce_gap(game: NormalFormGame, play: Empirical | Independent) -> Gap:
+    """The largest gain by a deviation that may depend on the player's own drawn action, in a finite game.
+
+    For player i it is `sum_a max_b sum_{a_-i} p(a, a_-i) [u_i(b, a_-i) - u_i(a, a_-i)]`. Play at mixed profiles is
+    first drawn to actions, independently at each profile.
+
+    Raises:
+        InvalidGameError: If the game is not a `NormalFormGame`.
+
+    Example:
+        >>> chicken = NormalFormGame([[[0.0, 7.0], [2.0, 6.0]], [[0.0, 2.0], [7.0, 6.0]]])
+        >>> lights = torch.tensor([[0.0, 0.25], [0.25, 0.5]], dtype=torch.float64)
+        >>> ce_gap(chicken, Empirical.of_joint_actions(lights)).value
+        0.0
+    """
+    if not isinstance(game, NormalFormGame):
+        raise InvalidGameError(
+            f"the CE gap needs a finite game, got a {type(game).__name__}: use cce_gap, or discretise it"
+        )
+    joint = joint_play(game, play)
+    parts: list[float] = []
+    for i in range(game.n_players):
+        payoff = game.deviation_payoffs(joint.points, i)  # (T, A)
+        table = torch.einsum("t,ta,tb->ab", joint.weights, joint.points[i], payoff)  # recommended a, played b
+        parts.append(float((table.max(-1).values - table.diagonal()).sum()))
+    return Gap.largest(parts)

@@ -1,0 +1,183 @@
+"""Local gaps: what players could gain, to first order, by small deviations.
+
+With g_i player i's gradient of its own utility, a profile is a first-order local Nash equilibrium when no g_i points
+into the player's set. Two measures, both 0 exactly there: `projected`, the distance moved by a projected unit gradient
+step, and `frank_wolfe`, `max_y <g_i, y - x_i>`. They satisfy `projected^2 <= frank_wolfe <= (D_i + |g_i|) projected`.
+For a distribution of play the measure is the local CCE gap over interpolations towards a fixed point
+(Cai, Daskalakis, Luo, Wei and Zheng 2024); on one profile it is the Frank-Wolfe gap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from strategic_envs.errors import InvalidGameError, InvalidSettingError, InvalidStrategyError
+from strategic_envs.evaluators.accumulator import FieldAccumulator, interpolation_gap
+from strategic_envs.evaluators.expectation import initial_utilities, joint_play, tabulate
+from strategic_envs.evaluators.gap import Gap
+from strategic_envs.games.kinds.markov import MarkovGame
+from strategic_envs.games.kinds.turn_based import TurnBasedGame
+from strategic_envs.games.kinds.vi import VIGame
+from strategic_envs.play import TabularPlay
+from strategic_envs.profile import Profile
+from strategic_envs.sets import Simplex, StrategySet
+
+__all__ = ["frank_wolfe_gaps", "local_cce_gap", "local_nash_gap", "projected_gaps", "tabular_fields"]
+
+_ROWS = 2**16  # profiles whose field is evaluated in one call
+
+
+def projected_gaps(
+    sets: Sequence[StrategySet], x: Sequence[Tensor], g: Sequence[Tensor], step: float = 1.0
+) -> Float[Tensor, "*batch n"]:
+    """Every player's `|P(x_i + a g_i) - x_i| / a`, for a batch of profiles; a = 1 unless `step` says otherwise.
+
+    Example:
+        >>> from strategic_envs.sets import Box
+        >>> projected_gaps([Box(-1, 1)], [torch.tensor([0.5])], [torch.tensor([3.0])])
+        tensor([0.5000])
+    """
+    gaps = [(s.project(t + step * v) - t).norm(dim=-1) / step for s, t, v in zip(sets, x, g, strict=True)]
+    return torch.stack(torch.broadcast_tensors(*gaps), dim=-1)
+
+
+def frank_wolfe_gaps(
+    sets: Sequence[StrategySet], x: Sequence[Tensor], g: Sequence[Tensor]
+) -> Float[Tensor, "*batch n"]:
+    """Every player's `max_y <g_i, y - x_i>`, for a batch of profiles; `|g_i|` where a set is unbounded.
+
+    Example:
+        >>> from strategic_envs.sets import Box
+        >>> frank_wolfe_gaps([Box(-1, 1)], [torch.tensor([0.5])], [torch.tensor([3.0])])
+        tensor([1.5000])
+    """
+    gaps = [
+        s.support(v).value - (v * t).sum(-1) if s.bounded else v.norm(dim=-1)
+        for s, t, v in zip(sets, x, g, strict=True)
+    ]
+    return torch.stack(torch.broadcast_tensors(*gaps), dim=-1)
+
+
+def local_nash_gap(
+    game: VIGame | MarkovGame | TurnBasedGame, x: object, kind: Literal["projected", "frank_wolfe"] = "projected"
+) -> Gap:
+    """How far one profile is from a first-order local Nash equilibrium: the largest gap over players.
+
+    Args:
+        game: The game.
+        x: A profile of tensors `(d_i,)`. In games with states: policy tables or functions, whose own-utility gradients
+            are taken by the table entries (the direct parameterisation).
+        kind: Which of the two measures.
+
+    Raises:
+        InvalidSettingError: For another kind.
+        InvalidStrategyError: If x is not one profile of the game.
+
+    Example:
+        >>> from strategic_envs.games.kinds.game import Game
+        >>> from strategic_envs.sets import Box
+        >>> game = Game.minmax(lambda x, y: (x * y).sum(-1), [Box(-1, 1), Box(-1, 1)])
+        >>> local_nash_gap(game, game.profile([0.5], [0.0])).per_player
+        (0.0, 0.5)
+    """
+    if kind not in ("projected", "frank_wolfe"):
+        raise InvalidSettingError(f"local_nash_gap: got kind={kind!r}, expected 'projected' or 'frank_wolfe'")
+    if isinstance(game, MarkovGame | TurnBasedGame):
+        return _tabular_gap(game, tabulate(game, x), kind)
+    play = joint_play(game, x)
+    if len(play) != 1:
+        raise InvalidStrategyError(
+            f"{game.name}: the local Nash gap is of one profile, got play of {len(play)}: use local_cce_gap"
+        )
+    profile = play.points.map(lambda t: t[0])
+    field = game.field(profile).to(torch.float64)
+    _check_finite(game.name, field)
+    measure = projected_gaps if kind == "projected" else frank_wolfe_gaps
+    return Gap.largest(measure(game.sets, profile, field).tolist())
+
+
+def local_cce_gap(game: VIGame | MarkovGame | TurnBasedGame | Sequence[StrategySet], play: object) -> Gap:
+    """How far play is from a local coarse correlated equilibrium: the largest linearised gain over players.
+
+    On a compact set it is `h(E g) - E <g, x>` with the support function h, which may be negative; on an unbounded set
+    the norm of the mean gradient. In a `NormalFormGame` it equals the CCE gap.
+
+    Args:
+        game: The game; or only the sets, when an accumulator has the sums.
+        play: A profile, `Empirical`, `Independent`; a `FieldAccumulator` with the sums of a run; in games with states,
+            policy tables or functions, judged in the direct parameterisation.
+
+    Example:
+        >>> from strategic_envs.games.kinds.game import Game
+        >>> from strategic_envs.play import Empirical
+        >>> from strategic_envs.sets import Box
+        >>> game = Game.minmax(lambda x, y: (x * y).sum(-1), [Box(-1, 1), Box(-1, 1)])
+        >>> cycle = torch.tensor([[0.0], [1.0], [0.0], [-1.0]], dtype=torch.float64)
+        >>> local_cce_gap(game, Empirical.uniform([cycle, cycle.roll(1, 0)])).value
+        0.0
+    """
+    if isinstance(play, FieldAccumulator):
+        sets = game.sets if isinstance(game, VIGame) else game
+        if isinstance(sets, MarkovGame | TurnBasedGame):
+            raise InvalidStrategyError(
+                f"{sets.name}: an accumulator holds gradients by a learner's own parameters: pass their sets, "
+                "such as [Box(-inf, inf, dim)] * n, in place of the game"
+            )
+        return play.gap(sets)
+    if isinstance(game, MarkovGame | TurnBasedGame):
+        return _tabular_gap(game, tabulate(game, play), "frank_wolfe")
+    if not isinstance(game, VIGame):
+        raise InvalidGameError(
+            f"local_cce_gap: got {type(game).__name__} with play of type {type(play).__name__}, "
+            "expected a game, or strategy sets with a FieldAccumulator"
+        )
+    joint = joint_play(game, play)
+    x, w = joint.points, joint.weights
+    chunks = [game.field(tuple(t[start : start + _ROWS] for t in x)) for start in range(0, len(joint), _ROWS)]
+    field = Profile(torch.cat(parts).double() for parts in zip(*chunks, strict=True))
+    _check_finite(game.name, field)
+    return Gap.largest(
+        [float(interpolation_gap(s, w @ g, w @ (g * t).sum(-1))) for s, t, g in zip(game.sets, x, field, strict=True)]
+    )
+
+
+def _check_finite(name: str, field: Profile) -> None:
+    for i, v in enumerate(field):
+        if not bool(v.isfinite().all()):
+            raise InvalidGameError(f"{name}, player_{i}: the field is NaN or infinite at this play: check the utility")
+
+
+def tabular_fields(game: MarkovGame | TurnBasedGame, play: TabularPlay) -> tuple[Float[Tensor, "S A"], ...]:
+    """Every player's gradient of its own expected utility by the entries of its policy table."""
+    fields: list[Tensor] = []
+    for i in range(game.n_players):
+        with torch.enable_grad():
+            leaf = play.policies[i].detach().double().clone().requires_grad_(True)
+            tables = tuple(leaf if j == i else p.detach() for j, p in enumerate(play.policies))
+            (g,) = torch.autograd.grad(initial_utilities(game, tables)[i], leaf)
+        fields.append(g)
+    return tuple(fields)
+
+
+def _tabular_gap(game: MarkovGame | TurnBasedGame, play: TabularPlay, kind: str) -> Gap:
+    """The gap over the product of the simplices of legal actions, one a state."""
+    parts: list[float] = []
+    for i, (table, g) in enumerate(zip(play.policies, tabular_fields(game, play), strict=True)):
+        if isinstance(game, TurnBasedGame):
+            graph = game.state_graph()
+            mine = (graph.mover == i) & ~graph.terminal
+            table, g, legal = table[mine], g[mine], graph.legal[mine]
+        else:
+            legal = torch.ones_like(g, dtype=torch.bool)
+        if kind == "frank_wolfe":
+            best = g.masked_fill(~legal, -torch.inf).max(-1).values
+            parts.append(float((best - (g * table).sum(-1)).sum()))
+        else:
+            moved = Simplex(table.shape[-1]).project((table + g).masked_fill(~legal, -1e9))
+            parts.append(float((moved - table).norm()))
+    return Gap.largest(parts)
