@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import types
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -11,12 +13,17 @@ os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 os.environ.setdefault("MPLBACKEND", "agg")
 
-from jaxtyping import install_import_hook
-
-install_import_hook("strategic_envs", "beartype.beartype")  # every shape in a signature is checked, in tests only
-
 import pytest
 import torch
+from beartype import BeartypeConf, beartype
+from jaxtyping import install_import_hook
+
+# Every shape in a signature is checked, in tests only. The hook wants the name of a decorator; ours takes an int where
+# a float is asked for, as Python does.
+checker = types.ModuleType("strategic_envs_checker")
+setattr(checker, "check", beartype(conf=BeartypeConf(is_pep484_tower=True)))  # noqa: B010
+sys.modules[checker.__name__] = checker
+install_import_hook("strategic_envs", "strategic_envs_checker.check")
 
 torch.set_num_threads(1)
 
