@@ -1,0 +1,197 @@
+"""The one loop: a dynamic, an oracle and a batch of starts give a trajectory.
+
+That a method fails is an outcome and no exception: each row of the batch ends as `converged` (its projected gap fell
+below the tolerance), `max_steps`, `diverged` or `nonfinite`. A row that ended stays where it is; one that became NaN or
+infinite stays at its last finite profile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from strategic_envs.agents.dynamics.base import Dynamic, State, keep_rows
+from strategic_envs.agents.dynamics.oracle import GameOracle, Oracle
+from strategic_envs.agents.dynamics.trajectory import Outcome, Trajectory
+from strategic_envs.errors import InvalidSettingError, InvalidStrategyError, OracleError
+from strategic_envs.evaluators.accumulator import FieldAccumulator
+from strategic_envs.evaluators.local import projected_gaps
+from strategic_envs.games.kinds.vi import VIGame
+from strategic_envs.profile import Profile
+
+__all__ = ["run"]
+
+
+def run(
+    source: Oracle | VIGame,
+    dynamic: Dynamic[Any],
+    x0: Sequence[Tensor],
+    steps: int,
+    *,
+    record: int | Collection[int] | None = 1,
+    tolerance: float | None = None,
+    check_every: int = 10,
+    divergence: float = 1e8,
+    accumulate: bool = False,
+) -> Trajectory:
+    """Runs a dynamic from a batch of starts.
+
+    Args:
+        source: A game with continuous strategies, or an oracle.
+        dynamic: The update rule.
+        x0: The starts, tensors `(*batch, d_i)` inside the sets.
+        steps: How many steps to take at most.
+        record: Record every so many steps, or at these steps, or (None) nothing but start and end, which are always
+            recorded.
+        tolerance: Stop rows whose projected local Nash gap is at most this; None runs all steps.
+        check_every: How often the tolerance is checked, in steps.
+        divergence: Stop rows whose norm exceeds this.
+        accumulate: Keep the sums for the local CCE gap of the whole run (`Trajectory.local_cce_gap`), over every
+            profile that was stepped from, recorded or not.
+
+    Returns:
+        The trajectory.
+
+    Raises:
+        OracleError: If the oracle lacks something that the dynamic needs.
+        InvalidStrategyError: If a start is outside its set, NaN, or of a wrong shape.
+        InvalidSettingError: If a number of steps is negative or an interval is below one.
+
+    Example:
+        >>> from strategic_envs.agents.dynamics.extragradient import Extragradient
+        >>> from strategic_envs.games.kinds.game import Game
+        >>> from strategic_envs.sets import Box
+        >>> game = Game.minmax(lambda x, y: (x * y).sum(-1), [Box(-1, 1), Box(-1, 1)], name="bilinear")
+        >>> end = run(game, Extragradient(0.5), game.profile([0.9], [0.3]), steps=1000, tolerance=1e-9)
+        >>> end.outcome, end.calls["field"] == 2 * int(end.ended)
+        ('converged', True)
+    """
+    oracle = GameOracle(source) if isinstance(source, VIGame) else source
+    _check(oracle, dynamic, steps, check_every, tolerance)
+    x = _check_start(oracle, x0)
+    wanted = _recorded(record, steps)
+    before = oracle.calls.copy()
+    state = dynamic.init(x, oracle)
+    recorder = _Recorder(dynamic, oracle)
+    sums = FieldAccumulator() if accumulate else None
+    batch = x.batch_shape
+    codes = torch.full(batch, int(Outcome.MAX_STEPS), dtype=torch.int64, device=x[0].device)
+    ended = torch.full(batch, steps, dtype=torch.int64, device=x[0].device)
+    moving = torch.ones(batch, dtype=torch.bool, device=x[0].device)
+
+    def stop(rows: Tensor, outcome: Outcome, time: int) -> None:
+        nonlocal moving
+        rows = rows & moving
+        codes[rows], ended[rows] = int(outcome), time
+        moving = moving & ~rows
+
+    time = 0
+    while True:
+        if tolerance is not None and (time % check_every == 0 or time == steps):
+            stop(recorder.gap(state) <= tolerance, Outcome.CONVERGED, time)
+        if time in wanted:
+            recorder.record(state, time)
+        if time == steps or not bool(moving.any()):
+            break
+        if sums is not None:
+            sums.update(dynamic.point(state), recorder.field(state), moving.double())
+        new = dynamic.step(state, oracle)
+        point = dynamic.point(new)
+        if not _all_below(point, divergence):
+            bad = ~point.isfinite()
+            stop(bad, Outcome.NONFINITE, time)
+            new = keep_rows(~bad, new, state)
+            stop(~bad & ~(point.norm() <= divergence), Outcome.DIVERGED, time + 1)
+            new = keep_rows(moving | ((codes == Outcome.DIVERGED) & (ended == time + 1)), new, state)
+        elif not bool(moving.all()):
+            new = keep_rows(moving, new, state)
+        state, time = new, time + 1
+    if not recorder.times or recorder.times[-1] != time:
+        recorder.record(state, time)
+    calls = {name: count - before[name] for name, count in oracle.calls.items() if count > before[name]}
+    return recorder.trajectory(calls, codes, ended, sums)
+
+
+class _Recorder:
+    """Measures without being counted, and keeps what was asked for."""
+
+    def __init__(self, dynamic: Dynamic[Any], oracle: Oracle) -> None:
+        self.dynamic, self.oracle = dynamic, oracle
+        self.times: list[int] = []
+        self.points: list[Profile] = []
+        self.fields: list[Profile] = []
+        self.rates: list[Tensor] = []
+
+    def field(self, state: State) -> Profile:
+        with self.oracle.uncounted():
+            return self.oracle.field(self.dynamic.point(state))
+
+    def gap(self, state: State) -> Tensor:
+        return projected_gaps(self.oracle.sets, self.dynamic.point(state), self.field(state)).amax(-1)
+
+    def record(self, state: State, time: int) -> None:
+        self.times.append(time)
+        self.points.append(self.dynamic.point(state))
+        self.fields.append(self.field(state))
+        self.rates.append(torch.as_tensor(self.dynamic.rate(state), dtype=torch.float64))
+
+    def trajectory(
+        self, calls: dict[str, int], codes: Tensor, ended: Tensor, sums: FieldAccumulator | None
+    ) -> Trajectory:
+        return Trajectory(
+            steps=torch.tensor(self.times),
+            points=Profile(torch.stack(t) for t in zip(*self.points, strict=True)),
+            fields=Profile(torch.stack(t) for t in zip(*self.fields, strict=True)),
+            step_sizes=torch.stack(self.rates),
+            calls=calls,
+            codes=codes,
+            ended=ended,
+            sets=self.oracle.sets,
+            sums=sums,
+        )
+
+
+def _all_below(x: Profile, limit: float) -> bool:
+    """Whether no coordinate is NaN or could make a norm exceed the limit: one cheap look at the whole batch."""
+    worst = torch.stack([t.abs().amax() for t in x]).amax()  # NaN goes through amax
+    return float(worst) <= limit / math.sqrt(sum(x.dims))
+
+
+def _check(oracle: Oracle, dynamic: Dynamic[Any], steps: int, check_every: int, tolerance: float | None) -> None:
+    lacking = [need for need in dynamic.needs if not oracle.provides(need)]
+    if lacking:
+        raise OracleError(
+            f"{dynamic.name} needs {' and '.join(lacking)}, which the oracle of {oracle.name} does not give: "
+            "use a game with utilities that are differentiable so often, or a first-order dynamic"
+        )
+    if steps < 0 or check_every < 1:
+        raise InvalidSettingError(
+            f"run: got steps={steps} and check_every={check_every}, expected steps >= 0 and check_every >= 1"
+        )
+    if tolerance is not None and not tolerance > 0:
+        raise InvalidSettingError(f"run: got tolerance={tolerance}, expected a number > 0, or None to take all steps")
+
+
+def _check_start(oracle: Oracle, x0: Sequence[Tensor]) -> Profile:
+    if len(x0) != len(oracle.sets):
+        raise InvalidStrategyError(f"{oracle.name}: got a start of {len(x0)} players, expected {len(oracle.sets)}")
+    for i, (s, t) in enumerate(zip(oracle.sets, x0, strict=True)):
+        s.validate(t, f"{oracle.name}, start of player_{i}")
+    shapes = {tuple(t.shape[:-1]) for t in x0}
+    if len(shapes) > 1:
+        raise InvalidStrategyError(f"{oracle.name}: got starts of batch shapes {sorted(shapes)}, expected one shape")
+    return Profile(x0).detach().clone()
+
+
+def _recorded(record: int | Collection[int] | None, steps: int) -> Collection[int]:
+    if record is None:
+        return {0}
+    if isinstance(record, int):
+        if record < 1:
+            raise InvalidSettingError(f"run: got record={record}, expected an interval of at least 1 step, or None")
+        return range(0, steps + 1, record)
+    return {0, *record}
