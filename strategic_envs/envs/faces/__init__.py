@@ -1,0 +1,1 @@
+"""PettingZoo faces shared by the environments of one kind of game."""
