@@ -57,8 +57,9 @@ def dynamics() -> dict[str, type[Dynamic[Any]]]:
     for info in pkgutil.iter_modules(__path__):
         module = importlib.import_module(f"{__name__}.{info.name}")
         for value in vars(module).values():
-            own = inspect.isclass(value) and issubclass(value, Dynamic) and value.__module__ == module.__name__
-            if own and not inspect.isabstract(value):
+            if not inspect.isclass(value) or value.__module__ != module.__name__ or inspect.isabstract(value):
+                continue
+            if issubclass(value, Dynamic):
                 found[value.name] = value
     return dict(sorted(found.items()))
 

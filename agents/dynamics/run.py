@@ -101,15 +101,14 @@ def run(
             sums.update(dynamic.point(state), recorder.field(state), moving.double())
         new = dynamic.step(state, oracle)
         point = dynamic.point(new)
-        if not _all_below(point, divergence):
-            bad = ~point.isfinite()
-            stop(bad, Outcome.NONFINITE, time)
-            new = keep_rows(~bad, new, state)
-            stop(~bad & ~(point.norm() <= divergence), Outcome.DIVERGED, time + 1)
-            new = keep_rows(moving | ((codes == Outcome.DIVERGED) & (ended == time + 1)), new, state)
-        elif not bool(moving.all()):
+        suspect = not _all_below(point, divergence)
+        if suspect:
+            stop(~point.isfinite(), Outcome.NONFINITE, time)
+        if suspect or not bool(moving.all()):
             new = keep_rows(moving, new, state)
         state, time = new, time + 1
+        if suspect:
+            stop(dynamic.point(state).norm() > divergence, Outcome.DIVERGED, time)
     if not recorder.times or recorder.times[-1] != time:
         recorder.record(state, time)
     calls = {name: count - before[name] for name, count in oracle.calls.items() if count > before[name]}
