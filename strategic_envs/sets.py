@@ -63,7 +63,10 @@ class StrategySet(ABC):
         generator: torch.Generator | None = None,
         dtype: torch.dtype = torch.float64,
     ) -> Float[Tensor, "*batch dim"]:
-        """Points of shape `(*shape, dim)`, uniform on a bounded set; unbounded coordinates are standard normal."""
+        """Points of shape `(*shape, dim)`, uniform on a bounded set; unbounded coordinates are standard normal.
+
+        A coordinate with one finite bound lies at the absolute value of a standard normal from it.
+        """
 
     def contains(self, x: Float[Tensor, "*batch dim"], atol: float = 1e-6) -> Bool[Tensor, "*batch"]:
         """Whether each point lies in the set, up to a distance of `atol`; a point that is not finite does not."""
@@ -185,7 +188,10 @@ class Box(StrategySet):
         uniform = torch.rand(size, generator=generator, dtype=dtype, device=device)
         if bool((low.isfinite() & high.isfinite()).all()):
             return low + uniform * (high - low)
-        normal = torch.randn(size, generator=generator, dtype=dtype, device=device).clamp(low, high)
+        normal = torch.randn(size, generator=generator, dtype=dtype, device=device)
+        normal = torch.where(
+            low.isfinite(), low + normal.abs(), torch.where(high.isfinite(), high - normal.abs(), normal)
+        )
         return torch.where((high - low).isfinite(), low + uniform * (high - low), normal)
 
     def centre(self, *, dtype: torch.dtype = torch.float64) -> Float[Tensor, " dim"]:

@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from strategic_envs.envs.faces.one_shot import Actions, OneShotAEC, OneShotParallelEnv
+from strategic_envs.envs.faces.one_shot import OneShotAEC, OneShotParallelEnv
 from strategic_envs.errors import InvalidGameError
 from strategic_envs.games import catalogue
 from strategic_envs.games.kinds.game import Game
+from strategic_envs.games.kinds.vi import VIGame
 
 __all__ = ["MODES", "SUMMARY", "env", "game", "parallel_env", "raw_env"]
 
@@ -29,7 +30,7 @@ class ContinuousGameEnv(OneShotParallelEnv):
     metadata: ClassVar[dict[str, Any]] = {**OneShotParallelEnv.metadata, "name": "continuous_game_v0"}
 
 
-def game(game: str | Game = "squared_difference", **options: Any) -> Game:
+def game(game: str | VIGame = "squared_difference", **options: Any) -> Game:
     """The game: looked up by name with its options, or passed through.
 
     Args:
@@ -64,9 +65,9 @@ _game = game
 
 
 def parallel_env(
-    game: str | Game = "squared_difference",
+    game: str | VIGame = "squared_difference",
     *,
-    actions: Actions = "pure",
+    actions: str = "pure",
     max_cycles: int = 1,
     render_mode: str | None = None,
     **options: Any,
@@ -95,11 +96,11 @@ def parallel_env(
     return ContinuousGameEnv(_game(game, **options), actions=actions, max_cycles=max_cycles, render_mode=render_mode)
 
 
-def raw_env(game: str | Game = "squared_difference", **options: Any) -> OneShotAEC:
+def raw_env(game: str | VIGame = "squared_difference", **options: Any) -> OneShotAEC:
     """The same with players acting in turn, unseen, without PettingZoo's wrapper; options as of `parallel_env`."""
     return OneShotAEC(parallel_env(game, **options))
 
 
-def env(game: str | Game = "squared_difference", **options: Any) -> OrderEnforcingWrapper[str, Any, Any]:
+def env(game: str | VIGame = "squared_difference", **options: Any) -> OrderEnforcingWrapper[str, Any, Any]:
     """The turn-by-turn environment in PettingZoo's order-enforcing wrapper; options as of `parallel_env`."""
     return OrderEnforcingWrapper(raw_env(game, **options))

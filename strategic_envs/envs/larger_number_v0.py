@@ -11,9 +11,9 @@ from typing import Any, ClassVar
 
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from strategic_envs.envs.faces.one_shot import Actions, OneShotAEC, OneShotParallelEnv
+from strategic_envs.envs.faces.one_shot import OneShotAEC, OneShotParallelEnv
 from strategic_envs.games.kinds.normal_form import NormalFormGame
-from strategic_envs.games.larger_number import Kind, LargerNumber, larger_number
+from strategic_envs.games.larger_number import LargerNumber, larger_number
 
 __all__ = ["MODES", "SUMMARY", "env", "game", "parallel_env", "raw_env"]
 
@@ -27,7 +27,7 @@ class LargerNumberEnv(OneShotParallelEnv):
     metadata: ClassVar[dict[str, Any]] = {**OneShotParallelEnv.metadata, "name": "larger_number_v0"}
 
 
-def game(n: float | None = 10, kind: Kind = "integers", smooth: float | None = None) -> NormalFormGame | LargerNumber:
+def game(n: float | None = 10, kind: str = "integers", smooth: float | None = None) -> NormalFormGame | LargerNumber:
     """The game itself; see `strategic_envs.games.larger_number.larger_number`.
 
     Example:
@@ -38,7 +38,7 @@ def game(n: float | None = 10, kind: Kind = "integers", smooth: float | None = N
 
 
 def parallel_env(
-    *, actions: Actions = "pure", max_cycles: int = 1, render_mode: str | None = None, **options: Any
+    *, actions: str = "pure", max_cycles: int = 1, render_mode: str | None = None, **options: Any
 ) -> LargerNumberEnv:
     """The environment in which both name their numbers at once.
 

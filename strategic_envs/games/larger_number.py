@@ -12,7 +12,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -27,7 +26,6 @@ from strategic_envs.sets import Box
 
 __all__ = ["GAMES", "LargerNumber", "larger_number"]
 
-Kind = Literal["integers", "reals"]
 _SOURCE = "derived here; Daskalakis and Golowich (STOC 2022) for what makes such games unsolvable"
 
 
@@ -51,7 +49,7 @@ class LargerNumber(Game):
         1.0
     """
 
-    def __init__(self, n: float | None = None, kind: Kind = "reals", smooth: float | None = None) -> None:
+    def __init__(self, n: float | None = None, kind: str = "reals", smooth: float | None = None) -> None:
         _check(n, kind, smooth)
         if kind == "integers" and n is not None:
             raise InvalidGameError("larger_number: integers up to n are a matrix game: call larger_number(n) for it")
@@ -121,7 +119,7 @@ def _check(n: float | None, kind: str, smooth: float | None) -> None:
 
 
 def larger_number(
-    n: float | None = 10, kind: Kind = "integers", smooth: float | None = None
+    n: float | None = 10, kind: str = "integers", smooth: float | None = None
 ) -> NormalFormGame | LargerNumber:
     """Guess the larger number, truncated at n or without a bound.
 

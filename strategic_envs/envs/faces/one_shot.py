@@ -8,7 +8,7 @@ one-hot vector), and last a flag that is 1 before anything was played.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,11 +21,11 @@ from strategic_envs.envs.spaces import SetSpace, WholeNumbers, bounds, set_space
 from strategic_envs.errors import IllegalActionError, InvalidGameError, InvalidStrategyError
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.normal_form import NormalFormGame
+from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.games.larger_number import LargerNumber
 
-__all__ = ["Actions", "OneShotAEC", "OneShotParallelEnv"]
+__all__ = ["OneShotAEC", "OneShotParallelEnv"]
 
-Actions = Literal["pure", "mixed"]
 Observation = NDArray[np.float32]
 
 
@@ -60,9 +60,9 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
 
     def __init__(
         self,
-        game: Game,
+        game: VIGame,
         *,
-        actions: Actions = "pure",
+        actions: str = "pure",
         max_cycles: int = 1,
         render_mode: str | None = None,
     ) -> None:
@@ -84,7 +84,7 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
                 f"{game.name}: got render_mode={render_mode!r}, expected None or one of {self.metadata['render_modes']}"
             )
         self.game = game
-        self.actions: Actions = actions
+        self.actions: str = actions
         self.max_cycles = max_cycles
         self.render_mode = render_mode
         self.possible_agents = [f"player_{i}" for i in range(game.n_players)]
