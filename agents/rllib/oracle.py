@@ -1,0 +1,115 @@
+"""The oracle over RLlib: `field(x)` loads x into the modules, samples, and returns raw policy gradients.
+
+Every dynamic of `agents/dynamics` runs on it unchanged. Weights travel to the runners together with the order to
+sample, so that none can play with old ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from strategic_envs.agents.dynamics.oracle import Oracle
+from strategic_envs.agents.rllib.tasks.base import Draw, Sample, Task
+from strategic_envs.profile import Profile
+
+if TYPE_CHECKING:
+    from strategic_envs.agents.rllib.learner import GameLearner
+    from strategic_envs.agents.rllib.runner import BatchedEnvRunner
+
+__all__ = ["RLlibOracle"]
+
+
+class RLlibOracle(Oracle):
+    """The field of a task, computed by learners from what runners play.
+
+    Args:
+        task: The task of the game.
+        each_learner: Calls a function with every learner and returns the list of answers.
+        each_runner: The same for every runner that samples.
+
+    `iteration` and `call` count what was drawn, `steps` the environment steps; `finite` turns False when a gradient is
+    NaN or infinite, and stays so until `begin`.
+    """
+
+    name = "rllib"
+
+    def __init__(
+        self,
+        task: Task,
+        each_learner: Callable[[Callable[[GameLearner], Any]], list[Any]],
+        each_runner: Callable[[Callable[[BatchedEnvRunner], Any]], list[Any]],
+    ) -> None:
+        super().__init__(task.sets)
+        self.task = task
+        self._each_learner = each_learner
+        self._each_runner = each_runner
+        self.iteration, self.call, self.steps = 0, 0, 0
+        self.finite = True
+        self._watched: Profile | None = None
+        self._seen: Profile | None = None
+
+    def begin(self, watch: Profile) -> None:
+        """Starts an iteration: a new minibatch, and a watch for the field at the profile that is played."""
+        self._watched, self._seen, self.finite = watch, None, True
+
+    def end(self) -> None:
+        """Ends an iteration."""
+        self._watched, self._seen = None, None
+        self.iteration += 1
+
+    def seen(self) -> Profile:
+        """The field at the watched profile: the first that the dynamic asked for, or one that is computed now."""
+        if self._seen is None:
+            assert self._watched is not None, "seen() is called between begin() and end()"
+            with self.uncounted():
+                self._seen = self.field(self._watched)
+        return self._seen
+
+    def load(self, x: Profile) -> None:
+        """Writes a profile into all learners and runners."""
+        flat = x.detach().clone()
+        self._each_learner(lambda learner: learner.load(flat))
+        self._each_runner(lambda runner: runner.load(flat))
+
+    def _field(self, x: Profile, player: int | None) -> Profile:
+        flat, draw, players = x.detach().clone(), self._next(), self._players(player)
+        sample = self._sample(flat, draw) if self.task.sampled else None
+
+        def gradients(learner: GameLearner) -> list[Tensor]:
+            learner.load(flat)
+            return learner.field(players, draw, sample)
+
+        answers = self._each_learner(gradients)
+        parts = answers if self.task.sampled else answers[:1]
+        field = Profile(torch.stack(part).sum(0).to(x[0]) for part in zip(*parts, strict=True))
+        self.finite = self.finite and bool(field.isfinite())
+        if self._seen is None and player is None and _same(x, self._watched):
+            self._seen = field
+        return field
+
+    def _sample(self, flat: Profile, draw: Draw) -> Sample:
+        def play(runner: BatchedEnvRunner) -> Sample:
+            runner.load(flat)
+            return runner.sample(draw=draw)
+
+        samples = self._each_runner(play)
+        if not samples:
+            raise RuntimeError("no runner answered: all of them have failed, and none has been restored yet")
+        sample = Sample.mean(samples)
+        self.steps += sample.steps
+        return sample
+
+    def _next(self) -> Draw:
+        self.call += 1
+        return Draw(self.iteration, self.call - 1)
+
+    def _players(self, player: int | None) -> Sequence[int]:
+        return range(self.task.game.n_players) if player is None else (player,)
+
+
+def _same(x: Profile, y: Profile | None) -> bool:
+    return y is not None and (x is y or all(torch.equal(a, b) for a, b in zip(x, y, strict=True)))

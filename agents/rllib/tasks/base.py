@@ -1,0 +1,206 @@
+"""What RLlib must know of a game to train it: a task.
+
+A task says what a player's strategy is (the flat parameters of its module), how its own-utility gradient is computed,
+exactly or from sampled play, and what play the parameters amount to, for the evaluators. Learners, runners and the
+driver each build their own from the same configuration.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Literal
+
+import torch
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor
+
+from strategic_envs.agents.rllib.modules import flat_parameters, load_parameters
+from strategic_envs.agents.rllib.sampling import Scores, score_objective
+from strategic_envs.errors import InvalidSettingError
+from strategic_envs.evaluators.gap import Gap
+from strategic_envs.play import Empirical, Independent, TabularPlay
+from strategic_envs.profile import Profile
+from strategic_envs.sets import Box, StrategySet
+
+__all__ = ["Draw", "Options", "Play", "Sample", "Task"]
+
+Play = Independent | Empirical | TabularPlay
+
+
+@dataclass(frozen=True)
+class Options:
+    """The settings of a task; None means the default of the kind of game.
+
+    Args:
+        seed: The seed of starts, networks and samples.
+        strategy: `"logits"` or `"coordinates"`, where a game allows both.
+        field: `"exact"` or `"sampled"`.
+        games: How many games one sample plays.
+        horizon: Periods of a Markov game that is sampled.
+        minibatch: Rows of data in an iteration's minibatch (layers); 0 means all of them.
+        hidden: Sizes of the hidden layers of policy networks.
+        start: The start, one list of numbers a player, for strategies that are vectors.
+    """
+
+    seed: int = 0
+    strategy: Literal["logits", "coordinates"] | None = None
+    field: Literal["exact", "sampled"] | None = None
+    games: int | None = None
+    horizon: int | None = None
+    minibatch: int | None = None
+    hidden: tuple[int, ...] | None = None
+    start: Sequence[Sequence[float]] | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("games", "horizon"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+                raise InvalidSettingError(f"{name}: got {value!r}, expected a whole number >= 1")
+        if self.minibatch is not None and (not isinstance(self.minibatch, int) or self.minibatch < 0):
+            raise InvalidSettingError(f"minibatch: got {self.minibatch!r}, expected rows of data, or 0 for all of them")
+        if self.field not in (None, "exact", "sampled"):
+            raise InvalidSettingError(f"field: got {self.field!r}, expected 'exact' or 'sampled'")
+        if self.strategy not in (None, "logits", "coordinates"):
+            raise InvalidSettingError(f"strategy: got {self.strategy!r}, expected 'logits' or 'coordinates'")
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Which random numbers to use: the iteration of the run and the call of the oracle, counted from 0."""
+
+    iteration: int = 0
+    call: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """What a runner hands to learners: one player's scores each, and the environment steps that were made."""
+
+    scores: list[Scores]
+    steps: int
+
+    def numpy(self) -> Sample:
+        """The same with NumPy arrays, to travel."""
+        return Sample([s.numpy() for s in self.scores], self.steps)
+
+    def to(self, device: torch.device | str) -> Sample:
+        """The same with tensors on a device."""
+        return Sample([s.to(device) for s in self.scores], self.steps)
+
+    @classmethod
+    def mean(cls, samples: Sequence[Sample]) -> Sample:
+        """One sample of all games that several runners of equal size played."""
+        if len(samples) == 1:
+            return samples[0]
+        scores = [Scores.mean(of_player) for of_player in zip(*(s.scores for s in samples), strict=True)]
+        return cls(scores, sum(s.steps for s in samples))
+
+    def share(self, index: int, count: int) -> Sample:
+        """The part of one of `count` learners: the estimates from all parts add up to the estimate from the whole."""
+        return Sample([s.share(index, count) for s in self.scores], self.steps)
+
+
+class Task(ABC):
+    """One kind of game as RLlib trains it.
+
+    Class attributes: `parameterisation` names what the strategies are, for tables; `fields` lists the ways the
+    gradient can be computed, the default first; `step_size` is a dynamic's when none is given.
+    """
+
+    parameterisation: ClassVar[str]
+    fields: ClassVar[tuple[str, ...]]
+    step_size: ClassVar[float]
+
+    def __init__(self, game: Any, options: Options) -> None:
+        self.game = game
+        self.options = options
+        if options.field is not None and options.field not in self.fields:
+            raise InvalidSettingError(
+                f"{game.name}: got field={options.field!r}, but strategies that are {self.parameterisation} "
+                f"have {' or '.join(map(repr, self.fields))}"
+            )
+        self.field = options.field or self.fields[0]
+
+    @property
+    def players(self) -> tuple[str, ...]:
+        """The agents, which are also the ids of the modules."""
+        return tuple(f"player_{i}" for i in range(self.game.n_players))
+
+    @property
+    def sampled(self) -> bool:
+        """Whether the gradient comes from play that a runner samples."""
+        return self.field == "sampled"
+
+    @abstractmethod
+    def specs(self) -> tuple[RLModuleSpec, ...]:
+        """The module of each player."""
+
+    @cached_property
+    def modules(self) -> tuple[TorchRLModule, ...]:
+        """Modules of our own, for evaluation on this machine; they start as those of every learner do."""
+        return tuple(spec.build() for spec in self.specs())  # pyright: ignore[reportReturnType]
+
+    def initial(self) -> Profile:
+        """The parameters at the start."""
+        return Profile(flat_parameters(spec.build()) for spec in self.specs())  # pyright: ignore[reportArgumentType]
+
+    @cached_property
+    def sets(self) -> tuple[StrategySet, ...]:
+        """Where each player's parameters live: everywhere, unless a kind of game says otherwise."""
+        return tuple(Box(-math.inf, math.inf, dim=t.shape[-1]) for t in self.initial())
+
+    def load(self, x: Profile) -> tuple[TorchRLModule, ...]:
+        """Our own modules with the parameters x."""
+        for module, flat in zip(self.modules, x, strict=True):
+            load_parameters(module, flat)
+        return self.modules
+
+    def sample(self, modules: Sequence[TorchRLModule], generator: torch.Generator) -> Sample:
+        """Plays one batch of games on the generator's device, without gradients."""
+        raise InvalidSettingError(f"{self.game.name}: this task plays no episodes; its gradient is exact")
+
+    @abstractmethod
+    def exact(self, modules: Sequence[TorchRLModule], players: Sequence[int], draw: Draw | None) -> list[Tensor]:
+        """The exact own-utility gradient of each of `players` in its parameters, flat.
+
+        Args:
+            modules: The modules of all players.
+            players: Whose gradients are wanted.
+            draw: Which minibatch of data, where there is one; None means all data.
+        """
+
+    def scores(self, module: TorchRLModule, scores: Scores) -> Tensor:
+        """The logits that a player's module gives the observations of a sample."""
+        raise NotImplementedError
+
+    def estimate(self, modules: Sequence[TorchRLModule], players: Sequence[int], sample: Sample) -> list[Tensor]:
+        """The policy gradient of each of `players` from a sample, flat; opponents do not enter."""
+        gradients = []
+        for i in players:
+            objective = score_objective(self.scores(modules[i], sample.scores[i]), sample.scores[i].coefficient)
+            gradients.append(flat_gradient(objective, modules[i]))
+        return gradients
+
+    @abstractmethod
+    def play(self, modules: Sequence[TorchRLModule]) -> Play:
+        """The play that the modules amount to."""
+
+    def point(self, modules: Sequence[TorchRLModule]) -> Profile | None:
+        """The strategies as points of the game's own sets, which a run remembers; None for networks and weights."""
+        return None
+
+    def local_nash(self, modules: Sequence[TorchRLModule]) -> Gap:
+        """The local Nash gap in these parameters: the norm of each player's exact gradient, the largest of them."""
+        gradients = self.exact(modules, range(self.game.n_players), None)
+        return Gap.largest([float(g.norm()) for g in gradients])
+
+
+def flat_gradient(objective: Tensor, module: TorchRLModule, weight: Tensor | None = None) -> Tensor:
+    """The gradient of an objective in a module's parameters, in one vector."""
+    parts = torch.autograd.grad(objective, list(module.parameters()), grad_outputs=weight)
+    return torch.cat([p.reshape(-1) for p in parts])

@@ -1,0 +1,70 @@
+"""Continuous games: the strategy is the vector itself, the field is exact, and steps are projected on the sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+from gymnasium.spaces import Box as BoxSpace
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor
+
+from strategic_envs.agents.rllib.modules import Coordinates, flat_parameters
+from strategic_envs.agents.rllib.tasks.base import Draw, Options, Task
+from strategic_envs.errors import InvalidSettingError
+from strategic_envs.evaluators.gap import Gap
+from strategic_envs.evaluators.local import local_nash_gap
+from strategic_envs.games.kinds.game import Game
+from strategic_envs.play import Independent
+from strategic_envs.profile import Profile
+from strategic_envs.seeding import torch_stream
+
+__all__ = ["CoordinatesTask", "vector_spec"]
+
+_NOTHING = BoxSpace(0.0, 1.0, (0,), np.float32)  # the observation of a one-shot game
+
+
+def vector_spec(module: type[Coordinates], start: Tensor) -> RLModuleSpec:
+    """The module of a player whose strategy is a vector."""
+    space = BoxSpace(-np.inf, np.inf, (len(start),), np.float64)
+    return RLModuleSpec(module, observation_space=_NOTHING, action_space=space, model_config={"start": start.tolist()})
+
+
+class CoordinatesTask(Task):
+    """A `Game` whose players learn points of their strategy sets."""
+
+    parameterisation: ClassVar[str] = "coordinates"
+    step_size: ClassVar[float] = 0.1
+    fields: ClassVar[tuple[str, ...]] = ("exact",)
+    game: Game
+
+    def __init__(self, game: Game, options: Options) -> None:
+        if options.strategy == "logits":
+            raise InvalidSettingError(f"{game.name}: got strategy='logits', expected 'coordinates' for this game")
+        super().__init__(game, options)
+        self.sets = game.sets
+
+    def specs(self) -> tuple[RLModuleSpec, ...]:
+        return tuple(vector_spec(Coordinates, t) for t in self._start())
+
+    def _start(self) -> Profile:
+        if self.options.start is not None:
+            return self.game.profile(*self.options.start)
+        return self.game.sample(generator=torch_stream(self.options.seed, "start"))
+
+    def exact(self, modules: Sequence[TorchRLModule], players: Sequence[int], draw: Draw | None) -> list[Tensor]:
+        x = self.point(modules)
+        if len(players) == self.game.n_players:
+            return list(self.game.field(x))
+        return [self.game.field(x, i)[0] for i in players]
+
+    def point(self, modules: Sequence[TorchRLModule]) -> Profile:
+        return Profile(flat_parameters(m) for m in modules)
+
+    def play(self, modules: Sequence[TorchRLModule]) -> Independent:
+        return Independent.pure(self.point(modules))
+
+    def local_nash(self, modules: Sequence[TorchRLModule]) -> Gap:
+        return local_nash_gap(self.game, self.point(modules))

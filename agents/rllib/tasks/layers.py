@@ -1,0 +1,72 @@
+"""Dynamic games (the layers of a network as players): the strategy is the layer's weights, on an iteration's minibatch.
+
+All calls of one iteration see one minibatch, whose rows depend on the seed and the iteration alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from strategic_envs.games.kinds.dynamic import DynamicGame
+from torch import Tensor
+
+from strategic_envs.agents.rllib.modules import Coordinates, flat_parameters
+from strategic_envs.agents.rllib.tasks.base import Draw, Options, Task
+from strategic_envs.agents.rllib.tasks.coordinates import vector_spec
+from strategic_envs.errors import InvalidSettingError
+from strategic_envs.play import Independent
+from strategic_envs.profile import Profile
+from strategic_envs.seeding import torch_stream
+
+__all__ = ["LayersTask"]
+
+_MINIBATCH = 128
+
+
+class LayersTask(Task):
+    """A `DynamicGame` whose players, the layers, learn their weights; the field is minus the loss gradient."""
+
+    parameterisation: ClassVar[str] = "weights"
+    step_size: ClassVar[float] = 0.1
+    fields: ClassVar[tuple[str, ...]] = ("exact",)
+    game: DynamicGame
+
+    def __init__(self, game: DynamicGame, options: Options) -> None:
+        if options.strategy == "logits":
+            raise InvalidSettingError(f"{game.name}: got strategy='logits', expected the layers' weights: leave it out")
+        super().__init__(game, options)
+        self.sets = game.sets
+        self._minibatch: tuple[int, DynamicGame] | None = None
+
+    def specs(self) -> tuple[RLModuleSpec, ...]:
+        start = self.options.start
+        weights = self.game.initial(self.options.seed) if start is None else self.game.profile(*start)
+        return tuple(vector_spec(Coordinates, t) for t in weights)
+
+    def exact(self, modules: Sequence[TorchRLModule], players: Sequence[int], draw: Draw | None) -> list[Tensor]:
+        game, x = self.game if draw is None else self.minibatch(draw.iteration), self._weights(modules)
+        if len(players) == self.game.n_players:
+            return list(game.field(x))
+        return [game.field(x, i)[0] for i in players]
+
+    def minibatch(self, iteration: int) -> DynamicGame:
+        """The game on the data of one iteration: rows drawn without replacement."""
+        if self._minibatch is None or self._minibatch[0] != iteration:
+            rows = len(self.game.inputs)
+            size = _MINIBATCH if self.options.minibatch is None else self.options.minibatch
+            if size == 0 or size >= rows:
+                return self.game
+            stream = torch_stream(self.options.seed, "minibatch", iteration)
+            chosen = torch.randperm(rows, generator=stream)[:size]
+            self._minibatch = (iteration, self.game.on(self.game.inputs[chosen], self.game.targets[chosen]))
+        return self._minibatch[1]
+
+    def _weights(self, modules: Sequence[TorchRLModule]) -> Profile:
+        return Profile(flat_parameters(m) for m in modules)
+
+    def play(self, modules: Sequence[TorchRLModule]) -> Independent:
+        return Independent.pure(self._weights(modules))
