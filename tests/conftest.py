@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import types
+from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -16,7 +17,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import pytest
 import torch
 from beartype import BeartypeConf, beartype
-from jaxtyping import install_import_hook
+from jaxtyping import config, install_import_hook
 
 # Every shape in a signature is checked, in tests only. The hook wants the name of a decorator; ours takes an int where
 # a float is asked for, as Python does.
@@ -35,3 +36,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
         if "data" in item.keywords and not os.environ.get("STRATEGIC_ENVS_DATA"):
             item.add_marker(pytest.mark.skip(reason="needs STRATEGIC_ENVS_DATA, a folder with the data files"))
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Turns the checks of annotations off, so that a test of wrong types meets the library's own message."""
+    config.update("jaxtyping_disable", True)
+    yield
+    config.update("jaxtyping_disable", False)

@@ -132,7 +132,7 @@ class LogitMarket:
         Example:
             >>> market = LogitMarket()
             >>> round(float(market.best_price(market.monopoly.prices, 0)), 8)
-            1.66169575
+            1.66169485
         """
         utility = (prices.double().new_tensor(self.qualities) - prices.double()) / self.mu
         utility[..., firm] = self.outside / self.mu  # what a customer may choose instead of this firm

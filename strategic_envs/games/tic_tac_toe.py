@@ -70,8 +70,8 @@ class TicTacToe(TurnBasedGame):
 
     def returns(self, state: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch n"]:
         wins = _has_line(state.device).double()
-        u = wins[state & _FULL] - wins[state >> 9]
-        return torch.stack([u, -u], dim=-1)
+        x, o = wins[state & _FULL], wins[state >> 9]
+        return torch.stack([x - o, o - x], dim=-1)
 
     def observe(self, state: Int[Tensor, "*batch"], player: Int[Tensor, "*batch"] | int) -> Float[Tensor, "*batch obs"]:
         """18 numbers: the cells the player holds, then the cells the other holds, as 0 and 1."""

@@ -19,10 +19,12 @@ from torch import Tensor
 
 from strategic_envs.errors import IllegalActionError, InvalidGameError, InvalidStrategyError
 from strategic_envs.games.kinds.known import Known
+from strategic_envs.games.kinds.sparse import solve_sparse
 
 __all__ = ["MarkovGame", "MarkovTables", "Outcomes"]
 
 _TABLE_LIMIT = 2**26  # numbers in the largest table: half a gibibyte in float64
+_DENSE_LIMIT = 2048  # states up to which values are solved for with a dense matrix
 
 
 class Outcomes(NamedTuple):
@@ -186,6 +188,8 @@ class MarkovGame(ABC):
         """Discounted values of a stationary joint policy with per-state payoffs."""
         tables = self.tables()
         flow = (weight.unsqueeze(-1) * tables.probability).reshape(self.n_states, -1)
+        if self.n_states > _DENSE_LIMIT:
+            return solve_sparse(flow, tables.next_state.reshape(self.n_states, -1), self.discount, payoff)
         transition = torch.zeros(self.n_states, self.n_states, dtype=torch.float64)
         transition.scatter_add_(1, tables.next_state.reshape(self.n_states, -1), flow)
         return torch.linalg.solve(torch.eye(self.n_states, dtype=torch.float64) - self.discount * transition, payoff)
