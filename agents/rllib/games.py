@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import json
 import pkgutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from strategic_envs import envs
@@ -14,7 +15,7 @@ from strategic_envs.errors import UnknownNameError
 
 __all__ = ["environment_game"]
 
-_FACE_OPTIONS = ("max_cycles", "mode", "render_mode")  # of the environment, not of its game
+_FACE_OPTIONS = {"max_cycles", "mode", "render_mode"}  # of the environment, not of its game
 
 
 def environment_game(environment: str, options: Mapping[str, Any]) -> Any:
@@ -29,11 +30,20 @@ def environment_game(environment: str, options: Mapping[str, Any]) -> Any:
     Raises:
         UnknownNameError: If there is no such environment.
     """
-    own = {k: v for k, v in options.items() if k not in _FACE_OPTIONS}
+    module = _module(environment)
+    face = getattr(module, "parallel_env", module.raw_env)
+    shown = _named(face) - _named(module.game) | _FACE_OPTIONS
+    own = {k: v for k, v in options.items() if k not in shown}
     try:
         return _cached(environment, json.dumps(own, sort_keys=True))
     except TypeError:  # an option that is no plain value, such as a game
-        return _module(environment).game(**own)
+        return module.game(**own)
+
+
+def _named(function: Callable[..., Any]) -> set[str]:
+    """The parameters that a function names."""
+    variadic = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return {p.name for p in inspect.signature(function).parameters.values() if p.kind not in variadic}
 
 
 @functools.lru_cache(maxsize=16)
