@@ -19,7 +19,7 @@ from strategic_envs.sets import Box
 __all__ = ["GAMES", "f1", "f2", "forsaken"]
 
 _SMOOTHNESS_F1 = {1.0: 13.29, 3.0: 20.46, 5.0: 27.03}  # largest spectral norm of the field's Jacobian, on a grid
-_SMOOTHNESS_F2 = {1.0: 2.09, 2.0: 2.84}
+_SMOOTHNESS_F2 = {1.0: 2.151, 2.0: 2.84}  # the first at the corners
 _EDGE_F1 = 0.6156097132530169  # where df_1/dt(t, 1) vanishes
 
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import grad, hessian, jacrev, vmap
+from torch.func import grad, jacrev, vmap
 
 from strategic_envs.errors import InvalidGameError
 from strategic_envs.games.kinds.known import Known
@@ -148,6 +148,6 @@ class Game(VIGame):
                 full[i] = xi
             return self.utilities(tuple(full))[i]
 
-        block = hessian(u, argnums=1) if i == j else jacrev(grad(u, argnums=0), argnums=1)
+        block = jacrev(grad(u, argnums=1 if i == j else 0), argnums=1)
         value = vmap(block)(rows[i], rows[j], *rows)
         return value.reshape(*batch, self.dims[i], self.dims[j])

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import jacrev, jvp, vjp, vmap
+from torch.func import jacrev, vjp, vmap
 
 from strategic_envs.errors import InvalidGameError
 from strategic_envs.games.kinds.known import Known
@@ -131,7 +131,10 @@ class VIGame:
 
     def jvp(self, x: Sequence[Tensor], v: Sequence[Tensor]) -> Profile:
         """The directional derivative `DV(x) v` of the field."""
-        return Profile(jvp(self._functional_field, (tuple(x),), (tuple(v),))[1])
+        # Twice in reverse mode (w -> DV^T w is linear, and its own transpose is DV): forward mode lacks some operations.
+        value, pull = vjp(self._functional_field, tuple(x))
+        _, push = vjp(lambda *w: pull(w)[0], *value)
+        return Profile(push(tuple(v)))
 
     def vjp(self, x: Sequence[Tensor], w: Sequence[Tensor]) -> Profile:
         """The transposed product `DV(x)^T w`."""
