@@ -12,7 +12,6 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 from ray.rllib.utils.metrics import (
@@ -205,9 +204,9 @@ class GameDynamics(Algorithm):
         self._publish()
 
 
-def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, np.ndarray[Any, Any]]:
+def _arrays(tensors: Mapping[str, torch.Tensor]) -> dict[str, Any]:
     return {name: t.detach().cpu().numpy() for name, t in tensors.items()}
 
 
-def _tensors(arrays: Mapping[str, np.ndarray[Any, Any]], device: torch.device) -> dict[str, torch.Tensor]:
+def _tensors(arrays: Mapping[str, Any], device: torch.device) -> dict[str, torch.Tensor]:
     return {name: torch.as_tensor(a, device=device) for name, a in arrays.items()}
