@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -46,7 +46,7 @@ class OnlineGradientDescent(Dynamic[OnlineState]):
     summary: ClassVar[str] = "gradient play with the step sizes of no-regret learning"
     state_type: ClassVar[type[State]] = OnlineState
     step_size: float
-    schedule: Literal["constant", "anytime"] = "constant"
+    schedule: str = "constant"
 
     def __post_init__(self) -> None:
         check_step_size(self, self.step_size)

@@ -20,7 +20,7 @@ from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
-from strategic_envs.play import Empirical, Independent
+from strategic_envs.play import Empirical
 
 __all__ = ["Gains", "cce_gap", "ce_gap", "exploitability", "gains", "nash_conv"]
 
@@ -122,7 +122,7 @@ def cce_gap(game: object, play: object) -> Gap:
     return Gap.largest(found.gain, found.upper, exact=found.exact)
 
 
-def ce_gap(game: NormalFormGame, play: Empirical | Independent) -> Gap:
+def ce_gap(game: object, play: object) -> Gap:
     """The largest gain by a deviation that may depend on the player's own drawn action, in a finite game.
 
     For player i it is `sum_a max_b sum_{a_-i} p(a, a_-i) [u_i(b, a_-i) - u_i(a, a_-i)]`. Play at mixed profiles is

@@ -10,7 +10,6 @@ For a distribution of play the measure is the local CCE gap over interpolations 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -63,16 +62,14 @@ def frank_wolfe_gaps(
     return torch.stack(torch.broadcast_tensors(*gaps), dim=-1)
 
 
-def local_nash_gap(
-    game: VIGame | MarkovGame | TurnBasedGame, x: object, kind: Literal["projected", "frank_wolfe"] = "projected"
-) -> Gap:
+def local_nash_gap(game: VIGame | MarkovGame | TurnBasedGame, x: object, kind: str = "projected") -> Gap:
     """How far one profile is from a first-order local Nash equilibrium: the largest gap over players.
 
     Args:
         game: The game.
         x: A profile of tensors `(d_i,)`. In games with states: policy tables or functions, whose own-utility gradients
             are taken by the table entries (the direct parameterisation).
-        kind: Which of the two measures.
+        kind: Which measure: `projected` or `frank_wolfe`.
 
     Raises:
         InvalidSettingError: For another kind.

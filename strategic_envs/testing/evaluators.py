@@ -51,8 +51,6 @@ def check_evaluator(game: Game | MarkovGame | TurnBasedGame, *, seed: int = 0, t
     stream = torch_stream(seed, "check_evaluator")
     if isinstance(game, Game):
         points = game.sample((5,), generator=stream)
-        if isinstance(game.known().constants.get("grain"), float):
-            points = points.map(torch.round)
         one = Empirical(points.map(lambda t: t[:1]), torch.ones(1, dtype=torch.float64))
         _check_global(game, one, tolerance)
         _check_local(game, points, tolerance)
