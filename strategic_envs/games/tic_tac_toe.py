@@ -74,12 +74,13 @@ class TicTacToe(TurnBasedGame):
         return torch.stack([x - o, o - x], dim=-1)
 
     def observe(self, state: Int[Tensor, "*batch"], player: Int[Tensor, "*batch"] | int) -> Float[Tensor, "*batch obs"]:
-        """18 numbers: the cells the player holds, then the cells the other holds, as 0 and 1."""
+        """27 numbers, 0 and 1: the cells the player holds, the cells the other holds, the empty cells."""
         x, o = (state & _FULL).unsqueeze(-1), (state >> 9).unsqueeze(-1)
         is_o = (torch.as_tensor(player, device=state.device) == 1).expand(state.shape).unsqueeze(-1)
         cells = torch.arange(9, device=state.device)
         own, other = torch.where(is_o, o, x), torch.where(is_o, x, o)
-        return torch.cat([own >> cells & 1, other >> cells & 1], dim=-1).to(torch.float32)
+        planes = [own >> cells & 1, other >> cells & 1, ~(own | other) >> cells & 1]
+        return torch.cat(planes, dim=-1).to(torch.float32)
 
     def _cells(self, state: Tensor) -> Tensor:
         return ((state | state >> 9) & _FULL).unsqueeze(-1) >> torch.arange(9, device=state.device) & 1

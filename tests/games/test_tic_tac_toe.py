@@ -191,7 +191,7 @@ def test_batched_rules_agree_with_slow_rules_on_random_games():
             for p, (own, other) in enumerate(("XO", "OX")):
                 seen = GAME.observe(state, p)
                 assert seen.dtype == torch.float32
-                assert seen.tolist() == [float(m == own) for m in board] + [float(m == other) for m in board]
+                assert seen.tolist() == [float(m == mark) for mark in (own, other, ".") for m in board]
             action = rng.choice(legal)
             board[action] = "XO"[ply % 2]
             state = GAME.step(state, torch.tensor(action))

@@ -1,6 +1,6 @@
 """Values of a stationary policy when there are too many states for a dense matrix.
 
-The equation is `(I - d P) v = r`. P is row-stochastic, so a residual of size e leaves an error of at most `e / (1 - d)`.
+With row-stochastic P the equation is `(I - d P) v = r`: a residual of size e leaves an error of `e / (1 - d)` at most.
 Restarted GMRES (Saad and Schultz 1986) on the sparse matrix is repeated on what is left until rounding stops it.
 """
 
