@@ -40,7 +40,7 @@ def test_digits_split_is_a_partition_of_the_1797_samples() -> None:
     from sklearn.datasets import load_digits
 
     ours = torch.cat([train.inputs, test.inputs]).reshape(1797, -1).double().sum()
-    assert float(ours) == pytest.approx(load_digits().images.sum() / 16)
+    assert float(ours) == pytest.approx(load_digits(return_X_y=True)[0].sum() / 16)
     assert torch.bincount(torch.cat([train.targets, test.targets])).tolist() == [
         178,
         182,
