@@ -17,16 +17,16 @@ from torch import Tensor
 
 from strategic_envs.errors import InvalidGameError, InvalidSettingError, InvalidStrategyError
 from strategic_envs.evaluators.accumulator import FieldAccumulator, interpolation_gap
-from strategic_envs.evaluators.expectation import initial_utilities, joint_play, tabulate
+from strategic_envs.evaluators.expectation import joint_play, tabulate
 from strategic_envs.evaluators.gap import Gap
+from strategic_envs.evaluators.tabular import tabular_gap
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
 from strategic_envs.games.kinds.vi import VIGame
-from strategic_envs.play import TabularPlay
 from strategic_envs.profile import Profile
-from strategic_envs.sets import Simplex, StrategySet
+from strategic_envs.sets import StrategySet
 
-__all__ = ["frank_wolfe_gaps", "local_cce_gap", "local_nash_gap", "projected_gaps", "tabular_fields"]
+__all__ = ["frank_wolfe_gaps", "local_cce_gap", "local_nash_gap", "projected_gaps"]
 
 _ROWS = 2**16  # profiles whose field is evaluated in one call
 
@@ -85,7 +85,7 @@ def local_nash_gap(game: VIGame | MarkovGame | TurnBasedGame, x: object, kind: s
     if kind not in ("projected", "frank_wolfe"):
         raise InvalidSettingError(f"local_nash_gap: got kind={kind!r}, expected 'projected' or 'frank_wolfe'")
     if isinstance(game, MarkovGame | TurnBasedGame):
-        return _tabular_gap(game, tabulate(game, x), kind)
+        return tabular_gap(game, tabulate(game, x), kind)
     play = joint_play(game, x)
     if len(play) != 1:
         raise InvalidStrategyError(
@@ -127,7 +127,7 @@ def local_cce_gap(game: VIGame | MarkovGame | TurnBasedGame | Sequence[StrategyS
             )
         return play.gap(sets)
     if isinstance(game, MarkovGame | TurnBasedGame):
-        return _tabular_gap(game, tabulate(game, play), "frank_wolfe")
+        return tabular_gap(game, tabulate(game, play), "frank_wolfe")
     if not isinstance(game, VIGame):
         raise InvalidGameError(
             f"local_cce_gap: got {type(game).__name__} with play of type {type(play).__name__}, "
@@ -147,34 +147,3 @@ def _check_finite(name: str, field: Profile) -> None:
     for i, v in enumerate(field):
         if not bool(v.isfinite().all()):
             raise InvalidGameError(f"{name}, player_{i}: the field is NaN or infinite at this play: check the utility")
-
-
-def tabular_fields(game: MarkovGame | TurnBasedGame, play: TabularPlay) -> tuple[Float[Tensor, "S A"], ...]:
-    """Every player's gradient of its own expected utility by the entries of its policy table."""
-    fields: list[Tensor] = []
-    for i in range(game.n_players):
-        with torch.enable_grad():
-            leaf = play.policies[i].detach().double().clone().requires_grad_(True)
-            tables = tuple(leaf if j == i else p.detach() for j, p in enumerate(play.policies))
-            (g,) = torch.autograd.grad(initial_utilities(game, tables)[i], leaf)
-        fields.append(g)
-    return tuple(fields)
-
-
-def _tabular_gap(game: MarkovGame | TurnBasedGame, play: TabularPlay, kind: str) -> Gap:
-    """The gap over the product of the simplices of legal actions, one a state."""
-    parts: list[float] = []
-    for i, (table, g) in enumerate(zip(play.policies, tabular_fields(game, play), strict=True)):
-        if isinstance(game, TurnBasedGame):
-            graph = game.state_graph()
-            mine = (graph.mover == i) & ~graph.terminal
-            table, g, legal = table[mine], g[mine], graph.legal[mine]
-        else:
-            legal = torch.ones_like(g, dtype=torch.bool)
-        if kind == "frank_wolfe":
-            best = g.masked_fill(~legal, -torch.inf).max(-1).values
-            parts.append(float((best - (g * table).sum(-1)).sum()))
-        else:
-            moved = Simplex(table.shape[-1]).project((table + g).masked_fill(~legal, -1e9))
-            parts.append(float((moved - table).norm()))
-    return Gap.largest(parts)

@@ -15,6 +15,7 @@ from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.vi import VIGame
+from strategic_envs.games.pricing import pricing
 from strategic_envs.games.tic_tac_toe import TicTacToe
 from strategic_envs.play import Empirical, Independent, TabularPlay
 from strategic_envs.profile import Profile
@@ -171,6 +172,20 @@ def test_markov_policy_iteration_equals_slow_value_iteration(seed: int) -> None:
         reply = best_response(game, player, play)
         assert reply.exact and reply.attained
         assert reply.value == pytest.approx(slow_markov_best_response(game, play.policies, player), abs=1e-10)
+
+
+def test_pricing_against_uniform_prices_policy_iteration_equals_slow_value_iteration() -> None:
+    game = pricing()
+    play, tables = TabularPlay(game.uniform_policy()), game.tables()
+    payoff = tables.payoff.reshape(game.n_states, 15, 15, 2)  # player 0's action before player 1's
+    following = tables.next_state.reshape(game.n_states, 15, 15)
+    for player in range(2):
+        value = torch.zeros(game.n_states, dtype=torch.float64)
+        for _ in range(700):
+            q = (payoff[..., player] + game.discount * value[following]).mean(2 - player)
+            value = q.max(-1).values
+        expected = (1 - game.discount) * float(tables.initial @ value)
+        assert best_response(game, player, play).value == pytest.approx(expected, abs=1e-11)
 
 
 def test_a_markov_policy_function_gets_one_observation_a_state() -> None:

@@ -7,11 +7,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from strategic_envs.errors import CheckpointError, InvalidSettingError, InvalidStrategyError
-from strategic_envs.evaluators import FieldAccumulator, local_cce_gap, local_nash_gap
+from strategic_envs.evaluators import FieldAccumulator, cce_gap, local_cce_gap, local_nash_gap
 from strategic_envs.evaluators.accumulator import interpolation_gap
-from strategic_envs.evaluators.local import frank_wolfe_gaps, projected_gaps, tabular_fields
+from strategic_envs.evaluators.local import frank_wolfe_gaps, projected_gaps
+from strategic_envs.evaluators.tabular import occupancy, tabular_fields
 from strategic_envs.games.catalogue import game as catalogue_game
 from strategic_envs.games.kinds.game import Game
+from strategic_envs.games.pricing import pricing
 from strategic_envs.games.tic_tac_toe import TicTacToe
 from strategic_envs.play import Empirical, TabularPlay
 from strategic_envs.profile import Profile
@@ -172,3 +174,28 @@ def test_perfect_tic_tac_toe_has_no_local_gap_and_uniform_play_has_one() -> None
     fw = local_nash_gap(game, uniform, "frank_wolfe").value
     assert projected > 0.1 and fw >= projected**2
     assert local_cce_gap(game, uniform).value == pytest.approx(fw, abs=1e-12)
+
+
+def test_tabular_gradient_of_the_pricing_game_equals_differentiating_its_values() -> None:
+    game = pricing(m=4)
+    stream = torch.Generator().manual_seed(0)
+    tables = tuple(torch.rand(game.n_states, a, generator=stream, dtype=torch.float64) for a in game.n_actions)
+    play = TabularPlay(tuple(t / t.sum(-1, keepdim=True) for t in tables))
+    for i, field in enumerate(tabular_fields(game, play)):
+        leaf = play.policies[i].clone().requires_grad_(True)
+        policies = tuple(leaf if j == i else p for j, p in enumerate(play.policies))
+        utility = (1 - game.discount) * (game.tables().initial @ game.values(policies)[:, i])
+        (expected,) = torch.autograd.grad(utility, leaf)
+        assert torch.allclose(field, expected, atol=1e-12)
+    assert float(occupancy(game, play.policies).sum()) == pytest.approx(1.0, abs=1e-12)
+
+
+def test_repeating_the_one_shot_nash_prices_has_no_local_gap_and_uniform_prices_have_one() -> None:
+    game = pricing(m=5)
+    play = TabularPlay(game.uniform_policy())
+    fw = local_nash_gap(game, play, "frank_wolfe").per_player
+    gain = cce_gap(game, play).per_player
+    assert all(f > 0 and g > 0 for f, g in zip(fw, gain, strict=True))
+    nash = TabularPlay(game.constant_policies([int(a) for a in game.pure_nash()[0]]))
+    assert cce_gap(game, nash).value == pytest.approx(0.0, abs=1e-10)
+    assert local_cce_gap(game, nash).value == pytest.approx(0.0, abs=1e-10)
