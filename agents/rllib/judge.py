@@ -7,6 +7,7 @@ gap is of present parameters, the local CCE gap of the run: both by the learners
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -17,7 +18,9 @@ from strategic_envs.evaluators.gaps import gains
 from strategic_envs.play import Empirical
 from strategic_envs.profile import Profile
 
-__all__ = ["judge"]
+__all__ = ["GAPS", "judge"]
+
+GAPS = ("exploitability", "nash_conv", "cce_gap", "local_nash_gap", "local_cce_gap")
 
 
 def judge(task: Task, x: Profile, accumulator: FieldAccumulator, history: Sequence[Profile]) -> dict[str, float | str]:
@@ -32,9 +35,16 @@ def judge(task: Task, x: Profile, accumulator: FieldAccumulator, history: Sequen
     Returns:
         `exploitability`, `nash_conv`, `cce_gap`, `local_nash_gap`, `local_cce_gap`, each with a companion `_exact`
         (1.0 or 0.0), `utility_i` of each player, and what the CCE gap and the local gaps are about (`cce_gap_of`,
-        `local_gap_by`). No value is null.
+        `local_gap_by`). No value is null; at a play whose utilities are not finite numbers, every gap is `inf`.
     """
     modules = task.load(x.detach().to("cpu"))
+    if not task.judgeable(modules):
+        return {
+            **{name: math.inf for name in GAPS},
+            **{f"{name}_exact": 0.0 for name in GAPS},
+            "cce_gap_of": "run" if history else "present play",
+            "local_gap_by": task.parameterisation,
+        }
     now = gains(task.game, task.play(modules))
     run = gains(task.game, Empirical.uniform([torch.stack(t) for t in zip(*history, strict=True)])) if history else now
     local_nash = task.local_nash(modules)

@@ -104,11 +104,11 @@ class MaskedNetwork(SoftmaxNetwork):
 class Coordinates(TorchRLModule):
     """A strategy that is a vector of numbers, the module's only parameter: a point of a continuous game.
 
-    `model_config`: `start`, the vector. The output is the vector itself, for every row of the batch.
+    `model_config`: `start`, the vector, an array. The output is the vector itself, for every row of the batch.
     """
 
     def setup(self) -> None:
-        self.vector = nn.Parameter(torch.tensor(self.model_config["start"], dtype=torch.float64))
+        self.vector = nn.Parameter(torch.tensor(self.model_config["start"]))
 
     def _forward(self, batch: Mapping[str, object], **kwargs: object) -> dict[str, Tensor]:
         seen = batch.get(Columns.OBS)

@@ -31,19 +31,14 @@ def task_for(game: Any, options: Options) -> Task:
         ('logits', 'exact')
     """
     from strategic_envs.agents.rllib.tasks.coordinates import CoordinatesTask
+    from strategic_envs.agents.rllib.tasks.layers import LayersTask
     from strategic_envs.agents.rllib.tasks.logits import LogitsTask
     from strategic_envs.agents.rllib.tasks.markov import MarkovTask
     from strategic_envs.agents.rllib.tasks.turn_based import TurnBasedTask
+    from strategic_envs.games.kinds.dynamic import DynamicGame
 
-    try:  # TEMPORARY until kinds/dynamic.py lands
-        from strategic_envs.games.kinds.dynamic import DynamicGame
-
-        from strategic_envs.agents.rllib.tasks.layers import LayersTask
-
-        if isinstance(game, DynamicGame):
-            return LayersTask(game, options)
-    except ImportError:
-        pass
+    if isinstance(game, DynamicGame):
+        return LayersTask(game, options)
     if isinstance(game, NormalFormGame) and options.strategy != "coordinates":
         return LogitsTask(game, options)
     if isinstance(game, Game):

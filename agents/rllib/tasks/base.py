@@ -194,6 +194,10 @@ class Task(ABC):
         """The strategies as points of the game's own sets, which a run remembers; None for networks and weights."""
         return None
 
+    def judgeable(self, modules: Sequence[TorchRLModule]) -> bool:
+        """Whether the players' utilities are finite numbers here."""
+        return True
+
     def local_nash(self, modules: Sequence[TorchRLModule]) -> Gap:
         """The local Nash gap in these parameters: the norm of each player's exact gradient, the largest of them."""
         gradients = self.exact(modules, range(self.game.n_players), None)

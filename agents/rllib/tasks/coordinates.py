@@ -28,8 +28,9 @@ _NOTHING = BoxSpace(0.0, 1.0, (0,), np.float32)  # the observation of a one-shot
 
 def vector_spec(module: type[Coordinates], start: Tensor) -> RLModuleSpec:
     """The module of a player whose strategy is a vector."""
-    space = BoxSpace(-np.inf, np.inf, (len(start),), np.float64)
-    return RLModuleSpec(module, observation_space=_NOTHING, action_space=space, model_config={"start": start.tolist()})
+    vector = start.detach().cpu().numpy()
+    space = BoxSpace(-np.inf, np.inf, vector.shape, vector.dtype)
+    return RLModuleSpec(module, observation_space=_NOTHING, action_space=space, model_config={"start": vector})
 
 
 class CoordinatesTask(Task):
@@ -62,6 +63,9 @@ class CoordinatesTask(Task):
 
     def point(self, modules: Sequence[TorchRLModule]) -> Profile:
         return Profile(flat_parameters(m) for m in modules)
+
+    def judgeable(self, modules: Sequence[TorchRLModule]) -> bool:
+        return bool(self.game.utilities(self.point(modules)).isfinite().all())
 
     def play(self, modules: Sequence[TorchRLModule]) -> Independent:
         return Independent.pure(self.point(modules))

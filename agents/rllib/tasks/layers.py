@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
-from strategic_envs.games.kinds.dynamic import DynamicGame
 from torch import Tensor
 
 from strategic_envs.agents.rllib.modules import Coordinates, flat_parameters
 from strategic_envs.agents.rllib.tasks.base import Draw, Options, Task
 from strategic_envs.agents.rllib.tasks.coordinates import vector_spec
 from strategic_envs.errors import InvalidSettingError
+from strategic_envs.games.kinds.dynamic import DynamicGame
 from strategic_envs.play import Independent
 from strategic_envs.profile import Profile
-from strategic_envs.seeding import torch_stream
 
 __all__ = ["LayersTask"]
 
@@ -54,19 +52,20 @@ class LayersTask(Task):
         return [game.field(x, i)[0] for i in players]
 
     def minibatch(self, iteration: int) -> DynamicGame:
-        """The game on the data of one iteration: rows drawn without replacement."""
+        """The game on the data of one iteration."""
         if self._minibatch is None or self._minibatch[0] != iteration:
             rows = len(self.game.inputs)
             size = _MINIBATCH if self.options.minibatch is None else self.options.minibatch
             if size == 0 or size >= rows:
                 return self.game
-            stream = torch_stream(self.options.seed, "minibatch", iteration)
-            chosen = torch.randperm(rows, generator=stream)[:size]
-            self._minibatch = (iteration, self.game.on(self.game.inputs[chosen], self.game.targets[chosen]))
+            self._minibatch = (iteration, self.game.minibatch(iteration, size, self.options.seed))
         return self._minibatch[1]
 
     def _weights(self, modules: Sequence[TorchRLModule]) -> Profile:
         return Profile(flat_parameters(m) for m in modules)
+
+    def judgeable(self, modules: Sequence[TorchRLModule]) -> bool:
+        return bool(self.game.utilities(self._weights(modules)).isfinite().all())
 
     def play(self, modules: Sequence[TorchRLModule]) -> Independent:
         return Independent.pure(self._weights(modules))

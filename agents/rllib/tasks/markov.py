@@ -18,7 +18,7 @@ from strategic_envs.agents.rllib.modules import SoftmaxNetwork
 from strategic_envs.agents.rllib.rollout_markov import Policy, rollout_markov
 from strategic_envs.agents.rllib.sampling import Scores
 from strategic_envs.agents.rllib.tasks.base import Draw, Sample, Task, flat_gradient
-from strategic_envs.evaluators.local import tabular_fields
+from strategic_envs.evaluators.tabular import tabular_fields
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.play import TabularPlay
 

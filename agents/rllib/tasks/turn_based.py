@@ -19,7 +19,7 @@ from strategic_envs.agents.rllib.modules import MaskedNetwork
 from strategic_envs.agents.rllib.rollout_turn_based import MaskedPolicy, rollout_turn_based
 from strategic_envs.agents.rllib.sampling import Scores
 from strategic_envs.agents.rllib.tasks.base import Draw, Sample, Task, flat_gradient
-from strategic_envs.evaluators.local import tabular_fields
+from strategic_envs.evaluators.tabular import tabular_fields
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
 from strategic_envs.play import TabularPlay
 
