@@ -118,3 +118,13 @@ def __getattr__(name: str) -> object:
 
 def __dir__() -> list[str]:
     return sorted({*__all__, *globals()})
+
+
+def _register() -> None:
+    """Tells PettingZoo and Gymnasium the ids of the environments; this imports neither torch nor the environments."""
+    from strategic_envs.registry import register_all
+
+    register_all()
+
+
+_register()

@@ -115,10 +115,8 @@ def raw_env(*, render_mode: str | None = None) -> TicTacToeEnv:
         >>> env.step(4)
         >>> env.last()[0]["action_mask"].tolist()
         [1, 1, 1, 1, 0, 1, 1, 1, 1]
-        >>> print(env.render())
-        ...
-        .X.
-        ...
+        >>> env.render().splitlines()
+        ['...', '.X.', '...']
     """
     return TicTacToeEnv(render_mode=render_mode)
 

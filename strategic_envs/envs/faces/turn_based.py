@@ -1,7 +1,7 @@
 """The PettingZoo face of a turn-based game: observations with an action mask, payoffs at the end, all end together.
 
-An illegal action is an error that says so and changes nothing. (PettingZoo's `TerminateIllegalWrapper` would end the game
-with a penalty instead, and hide a learner's fault; whoever wants that can put the wrapper around.)
+An illegal action is an error that says so and changes nothing. (PettingZoo's `TerminateIllegalWrapper` would end the
+game with a penalty instead, and hide a learner's fault; whoever wants that can put the wrapper around.)
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ __all__ = ["TurnBasedEnv"]
 class TurnBasedEnv(AECEnv[str, dict[str, Any], int]):
     """A turn-based game as a turn-based environment.
 
-    Observations are `{"observation": what the player sees, "action_mask": which actions it may take}`; the mask is empty
-    when it is not the player's turn, and when the game is over.
+    Observations are `{"observation": what the player sees, "action_mask": which actions it may take}`; the mask is
+    empty when it is not the player's turn, and when the game is over.
 
     Args:
         game: The game.
@@ -91,7 +91,7 @@ class TurnBasedEnv(AECEnv[str, dict[str, Any], int]):
             raise IllegalActionError(f"{self.game.name}: got agent {agent!r}, expected one of {self.possible_agents}")
         state = torch.tensor(self._state)
         mask = np.zeros(self.game.n_actions, dtype=np.int8)
-        if agent == self.agent_selection and agent in self.agents:
+        if agent in self.agents and agent == self.agent_selection:
             mask = self.game.legal(state).numpy().astype(np.int8)
         return {"observation": self.game.observe(state, self.possible_agents.index(agent)).numpy(), "action_mask": mask}
 
@@ -115,7 +115,7 @@ class TurnBasedEnv(AECEnv[str, dict[str, Any], int]):
         """Makes the move of the player whose turn it is; a player whose game is over steps with None.
 
         Raises:
-            IllegalActionError: If the rules do not allow the action; the message lists those they do, and nothing changes.
+            IllegalActionError: If the rules do not allow the action; the message lists those they do. Nothing changes.
         """
         if not self.agents:
             raise IllegalActionError(f"{self.game.name}: the game is over or was not begun: call reset() first")
