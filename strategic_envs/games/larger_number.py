@@ -75,6 +75,13 @@ class LargerNumber(Game):
                 raise InvalidStrategyError(f"{self.name}, player_{i}: got {got}, expected a whole number: round it")
         return profile
 
+    def sample(
+        self, shape: Sequence[int] = (), *, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float64
+    ) -> Profile:
+        """Profiles of batch shape `shape` drawn from the sets, whole numbers where the game is about integers."""
+        drawn = super().sample(shape, generator=generator, dtype=dtype)
+        return drawn.map(torch.round) if self.kind == "integers" else drawn
+
     def best_response(self, player: int, play: Empirical | Independent) -> BestResponse:
         """The exact best response: a larger number is never worse.
 

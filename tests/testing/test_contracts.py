@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from strategic_envs import testing
 from strategic_envs.games.catalogue import game as catalogue_game
 from strategic_envs.games.catalogue import list_games
+from strategic_envs.games.kinds.dynamic import DynamicGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.known import Equilibrium, Known
+from strategic_envs.games.pricing import pricing
 from strategic_envs.games.tic_tac_toe import TicTacToe
 from strategic_envs.sets import Box
 from strategic_envs.testing import check_evaluator, check_game
@@ -24,6 +28,33 @@ def test_every_game_of_the_catalogue_keeps_the_contract(name: str) -> None:
 @pytest.mark.parametrize("name", list_games())
 def test_gaps_of_every_game_of_the_catalogue_agree_with_each_other(name: str) -> None:
     check_evaluator(catalogue_game(name))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"n": None, "kind": "integers"},
+        {"n": None, "kind": "reals"},
+        {"n": 5.0, "kind": "reals"},
+        {"n": 5.0, "kind": "reals", "smooth": 2.0},
+    ],
+)
+def test_every_form_of_the_larger_number_keeps_the_contracts(options: dict[str, Any]) -> None:
+    check_game(catalogue_game("larger_number", **options))
+    check_evaluator(catalogue_game("larger_number", **options))
+
+
+def test_pricing_keeps_the_contracts() -> None:
+    check_game(pricing(m=6))
+    check_evaluator(pricing(m=6))
+
+
+def test_layers_of_a_network_keep_the_contracts() -> None:
+    stream = torch.Generator().manual_seed(0)
+    layers = [nn.Linear(6, 7), nn.Tanh(), nn.Linear(7, 3)]
+    game = DynamicGame.from_sequential(layers, torch.randn(40, 6, generator=stream), torch.arange(40) % 3)
+    check_game(game)
+    check_evaluator(game)
 
 
 def test_tic_tac_toe_keeps_the_contracts() -> None:
