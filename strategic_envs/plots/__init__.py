@@ -1,1 +1,9 @@
 """Pictures of trajectories, fields, gaps, prices and boards."""
+
+from __future__ import annotations
+
+from strategic_envs.plots.curves import draw_curves, plot_curves
+from strategic_envs.plots.figure import COLOURS, new_figure, save
+from strategic_envs.plots.trajectories import draw_trajectories, plot_trajectories
+
+__all__ = ["COLOURS", "draw_curves", "draw_trajectories", "new_figure", "plot_curves", "plot_trajectories", "save"]
