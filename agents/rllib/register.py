@@ -21,14 +21,13 @@ def make_for_rllib(environment: str, **options: Any) -> ParallelEnvForRLlib | Tu
         **options: The environment's options; `mode="aec"` or `mode="parallel"` chooses the face.
 
     Raises:
-        UnknownNameError: If no environment has this id.
+        UnknownNameError: If there is no such environment or option.
 
     Example:
         >>> make_for_rllib("tic_tac_toe_v0").possible_agents
         ['player_0', 'player_1']
     """
-    mode = options.pop("mode", None) or ("parallel" if "parallel" in registry.modes(environment) else "aec")
-    return wrap(registry.make(environment, mode=mode, **options))
+    return wrap(registry.make(environment, **options))
 
 
 def _creator(environment: str) -> Callable[[Mapping[str, Any]], ParallelEnvForRLlib | TurnBasedEnvForRLlib]:
@@ -51,7 +50,7 @@ def register() -> list[str]:
         >>> "tic_tac_toe_v0" in register()
         True
     """
-    ids = list(registry.list_environments())
+    ids = registry.list_environments()
     for environment in ids:
         register_env(environment, _creator(environment))
     return ids

@@ -1,0 +1,55 @@
+"""Checkpoints of any agent, judged again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ray.rllib.algorithms.algorithm import Algorithm
+
+from strategic_envs.agents.rllib.ppo_run import PPORun
+from strategic_envs.errors import CheckpointError
+
+__all__ = ["judged_again"]
+
+
+def judged_again(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """The gaps of a checkpoint.
+
+    Args:
+        path: Its folder, which is known to be whole.
+        about: What it says of itself.
+
+    Raises:
+        CheckpointError: If it cannot be read by what is installed here.
+    """
+    began = time.perf_counter()
+    try:
+        gaps = _ppo(path) if about.get("agent") == "ppo" else _dynamic(path)
+    except CheckpointError:
+        raise
+    except Exception as error:  # whatever a foreign or outdated pickle may raise
+        raise CheckpointError(
+            f"{path}: the checkpoint cannot be restored ({type(error).__name__}: {error}): it was written with versions "
+            f"{about.get('versions')}; install these, or train again"
+        ) from error
+    named = {key: about.get(key) for key in ("environment", "agent", "seed", "iteration")}
+    return {**named, "seconds": time.perf_counter() - began, **gaps}
+
+
+def _ppo(path: Path) -> dict[str, Any]:
+    run = PPORun.restore(path)
+    try:
+        return run.row()
+    finally:
+        run.stop()
+
+
+def _dynamic(path: Path) -> dict[str, Any]:
+    algorithm: Any = Algorithm.from_checkpoint(path.resolve())
+    try:
+        return {"steps": algorithm.oracle.steps, **algorithm.evaluate()}
+    finally:
+        algorithm.stop()

@@ -1,0 +1,78 @@
+"""The roster: everybody who plays, as the command line and the leaderboards know them.
+
+Each file of this folder that defines `AGENT` adds one. Nothing here imports ray before an agent trains with it.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+from strategic_envs.agents.roster.base import GAPS, Agent, Job, Result
+from strategic_envs.errors import CheckpointError, UnknownNameError
+
+__all__ = ["GAPS", "Agent", "Job", "Result", "agent", "agents", "evaluate_checkpoint"]
+
+
+@functools.cache
+def _found() -> dict[str, Agent]:
+    modules = (importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__))
+    found = [module.AGENT for module in modules if hasattr(module, "AGENT")]
+    return {one.name: one for one in sorted(found, key=lambda one: one.name)}
+
+
+def agents() -> dict[str, Agent]:
+    """All agents by name.
+
+    Example:
+        >>> list(agents())
+        ['extragradient', 'independent_gd', 'ppo', 'uniform_random']
+    """
+    return dict(_found())
+
+
+def agent(name: str) -> Agent:
+    """The agent of this name.
+
+    Raises:
+        UnknownNameError: If there is none; the message offers the nearest names.
+
+    Example:
+        >>> agent("ppo").needs_ray
+        True
+    """
+    found = _found()
+    if name not in found:
+        raise UnknownNameError("agent", name, found)
+    return found[name]
+
+
+def evaluate_checkpoint(path: str | Path, environment: str | None = None) -> dict[str, Any]:
+    """Judges a checkpoint again: the row that its run ended with, measured anew. It needs a Ray session.
+
+    Args:
+        path: The folder of the checkpoint, or one that holds it as `checkpoint`.
+        environment: If given, the checkpoint must be of this environment.
+
+    Returns:
+        A row: `environment`, `agent`, `seed`, `iteration`, `steps`, `seconds` and the gaps.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, of another environment, or of an agent that is not known.
+    """
+    from strategic_envs.agents.rllib.checkpoint import read_metadata
+
+    folder = Path(path)
+    if not (folder / "strategic_envs.json").is_file() and (folder / "checkpoint").is_dir():
+        folder = folder / "checkpoint"
+    about = read_metadata(folder)
+    if environment is not None and about.get("environment") != environment:
+        raise CheckpointError(
+            f"{folder}: the checkpoint is of {about.get('environment')!r}, expected one of {environment!r}"
+        )
+    from strategic_envs.agents.rllib.judged import judged_again
+
+    return judged_again(folder, about)

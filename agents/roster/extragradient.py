@@ -1,0 +1,32 @@
+"""Extragradient: look one step ahead along the joint field, then move by the field found there.
+
+Korpelevich 1976. It converges where independent gradient circles, at two fields an iteration; fields that are sampled are
+sampled anew at the point ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from strategic_envs.agents.roster.game_dynamics import DynamicsAgent
+
+__all__ = ["AGENT", "Extragradient"]
+
+
+class Extragradient(DynamicsAgent):
+    """Extragradient on the joint field."""
+
+    name: ClassVar[str] = "extragradient"
+    summary: ClassVar[str] = "extragradient: look one step ahead, move by the field found there"
+    config: ClassVar[str] = "ExtragradientConfig"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "continuous_game_v0": {"iterations": 200, "step_size": 0.05},
+        "duopoly_pricing_v0": {"iterations": 40, "step_size": 20.0, "games_per_sample": 256, "horizon": 100},
+        "larger_number_v0": {"iterations": 100, "step_size": 1.0, "games_per_sample": 4096},
+        "layers_v0": {"iterations": 100, "step_size": 0.1, "minibatch_size": 128},
+        "tic_tac_toe_v0": {"iterations": 40, "step_size": 1.0, "games_per_sample": 1024},
+    }
+
+
+AGENT = Extragradient()

@@ -1,0 +1,32 @@
+"""Independent gradient: every player ascends its own utility, all at the same time.
+
+The baseline of learning in games. It circles or spirals out where players' interests are opposed (matching pennies),
+and is stochastic gradient descent where they are not (layers of a network).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from strategic_envs.agents.roster.game_dynamics import DynamicsAgent
+
+__all__ = ["AGENT", "IndependentGD"]
+
+
+class IndependentGD(DynamicsAgent):
+    """Simultaneous gradient ascent, each player on its own utility."""
+
+    name: ClassVar[str] = "independent_gd"
+    summary: ClassVar[str] = "independent gradient: every player ascends its own utility"
+    config: ClassVar[str] = "IndependentGDConfig"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "continuous_game_v0": {"iterations": 200, "step_size": 0.05},
+        "duopoly_pricing_v0": {"iterations": 40, "step_size": 20.0, "games_per_sample": 256, "horizon": 100},
+        "larger_number_v0": {"iterations": 100, "step_size": 1.0, "games_per_sample": 4096},
+        "layers_v0": {"iterations": 100, "step_size": 0.1, "minibatch_size": 128},
+        "tic_tac_toe_v0": {"iterations": 40, "step_size": 1.0, "games_per_sample": 1024},
+    }
+
+
+AGENT = IndependentGD()

@@ -1,0 +1,54 @@
+"""Stock PPO of RLlib, one policy a player: what most people would try first, and so the control of every claim."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from strategic_envs.agents.roster.base import Agent, Job, Result, Rows
+
+__all__ = ["AGENT", "PPO"]
+
+_ANYWHERE = {"iterations": 20, "batch": 512, "envs": 32, "hidden": (64, 64), "deviation": 0.5, "lr": 3e-3}
+
+
+class PPO(Agent):
+    """Proximal policy optimisation (Schulman et al. 2017) as RLlib has it, on our environments through our wrappers.
+
+    Hyper-parameters are those of `strategic_envs.agents.rllib.ppo.ppo_config`.
+    """
+
+    name: ClassVar[str] = "ppo"
+    summary: ClassVar[str] = "stock PPO of RLlib, one policy a player"
+    needs_ray: ClassVar[bool] = True
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def preset(self, environment: str) -> dict[str, Any]:
+        return {**_ANYWHERE, **self.presets.get(environment, {})}
+
+    def train(self, job: Job, on_row: Callable[[dict[str, Any]], None]) -> Result:
+        from strategic_envs.agents.rllib.ppo_run import PPORun
+        from strategic_envs.agents.rllib.session import session
+
+        settings = self.resolve(job)
+        learning = {k: v for k, v in settings.items() if k != "iterations"}
+        rows = Rows(job, self.name, on_row)
+        with session():
+            run = PPORun(job.environment, job.env, seed=job.seed, device=job.device, **learning)
+            folder = None if job.out is None else Path(job.out) / "checkpoint"
+            try:
+                for iteration in range(1, settings["iterations"] + 1):
+                    row = run.step()
+                    rows.add(iteration, int(row["steps"]), row)
+                    if folder and job.checkpoint_every and iteration % job.checkpoint_every == 0:
+                        run.save(folder)
+                if folder:
+                    run.save(folder)
+                moved = run.moved()
+            finally:
+                run.stop()
+        return Result(rows.all, rows.all[-1], settings, folder, moved)
+
+
+AGENT = PPO()
