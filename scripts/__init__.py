@@ -1,1 +1,1 @@
-"""The command line, its presets and its reproductions."""
+"""The command line `strategic-envs`, its presets and its reproductions."""

@@ -55,7 +55,7 @@ def versions(device: str = "cpu") -> dict[str, str]:
     Packages that are not installed are left out. Nothing is imported but, for a GPU's name, torch.
 
     Args:
-        device: The torch device of the run, `"cpu"` or `"cuda"`.
+        device: Where the run computes: `"cpu"`, `"cuda"`, or `"auto"` for a GPU if there is one.
 
     Example:
         >>> sorted(versions())[:2]
@@ -71,11 +71,12 @@ def versions(device: str = "cpu") -> dict[str, str]:
         import strategic_envs
 
         found["strategic-envs"] = strategic_envs.__version__
-    found["device"] = device
-    if device.startswith("cuda"):
+    found["device"] = "cpu"
+    if device != "cpu":
         import torch
 
-        found["device"] = torch.cuda.get_device_name(device)
+        if torch.cuda.is_available():
+            found["device"] = torch.cuda.get_device_name()
     return dict(sorted(found.items()))
 
 
@@ -132,7 +133,7 @@ class RunFolder:
         Args:
             path: The folder; its parents are made.
             config: Everything that decides the result, of JSON's types.
-            device: The torch device of the run, written down with the versions.
+            device: Where the run computes, as for `versions`.
             resume: Whether a folder of the same run may be continued.
 
         Raises:

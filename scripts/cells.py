@@ -1,0 +1,130 @@
+"""A cell: one agent trained on one environment from one seed. It is checked before anything is made or started."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from strategic_envs.errors import UnknownNameError
+from strategic_envs.scripts.options import InputError, check_keys, environment_keys
+
+if TYPE_CHECKING:
+    from strategic_envs.agents.roster import Result
+
+__all__ = ["DEVICES", "Cell", "check_cell", "ray_session", "train_cell"]
+
+DEVICES = ("auto", "cpu", "cuda")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What decides one trained row.
+
+    Args:
+        environment: The id of the environment.
+        agent: The name of the agent.
+        seed: The seed of the run.
+        env: Options of the environment that are not its defaults.
+        options: Hyper-parameters of the agent that are not its preset for this environment.
+        iterations: How many training iterations; None leaves it to the preset.
+    """
+
+    environment: str
+    agent: str
+    seed: int = 0
+    env: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    iterations: int | None = None
+
+    @property
+    def name(self) -> str:
+        """A name for files: environment, agent and seed."""
+        return f"{self.environment}-{self.agent}-seed{self.seed}"
+
+    def config(self) -> dict[str, Any]:
+        """The cell with the agent's preset filled in: everything that decides the row."""
+        from strategic_envs.agents.roster import agent
+
+        return {**asdict(self), "preset": agent(self.agent).preset(self.environment)}
+
+
+def _no_gpu(address: str | None) -> bool:
+    """Whether there is no GPU; a cluster is asked only once it is joined."""
+    if address is not None:
+        return False
+    import torch
+
+    return not torch.cuda.is_available()
+
+
+def check_cell(cell: Cell, device: str = "auto", address: str | None = None) -> None:
+    """Refuses what cannot be trained, before anything is made.
+
+    Raises:
+        UnknownNameError: If there is no such environment, agent, option or device.
+        InputError: If the agent does not train this environment, or a number is out of range.
+    """
+    from strategic_envs.agents.roster import agent
+    from strategic_envs.registry import list_environments
+
+    if cell.environment not in list_environments():
+        raise UnknownNameError("environment", cell.environment, list_environments())
+    trainer = agent(cell.agent)
+    if device not in DEVICES:
+        raise UnknownNameError("device", device, DEVICES)
+    if device == "cuda" and _no_gpu(address):
+        raise InputError("got --device cuda, but this machine has no CUDA device: --device auto takes what is there")
+    if cell.seed < 0:
+        raise InputError(f"got --seed {cell.seed}, expected a whole number from 0")
+    if cell.iterations is not None and cell.iterations < 1:
+        raise InputError(f"got --iterations {cell.iterations}, expected at least 1")
+    check_keys(cell.env, environment_keys(cell.environment), cell.environment)
+    reason = trainer.refuses(cell.environment)
+    if reason:
+        raise InputError(f"{cell.agent} does not train {cell.environment}: {reason}")
+    check_keys(cell.options, trainer.preset(cell.environment), f"{cell.agent} on {cell.environment}")
+
+
+def train_cell(
+    cell: Cell, *, device: str = "auto", out: Path | None = None, on_row: Callable[[dict[str, Any]], None]
+) -> Result:
+    """Trains a cell.
+
+    Args:
+        cell: A cell that `check_cell` let pass.
+        device: `"auto"` takes a GPU where the session has one.
+        out: Where the agent puts its checkpoint; None for no checkpoint.
+        on_row: Called with each row as it is measured.
+    """
+    from strategic_envs.agents.roster import Job, agent
+
+    job = Job(
+        environment=cell.environment,
+        env=dict(cell.env),
+        agent=dict(cell.options),
+        seed=cell.seed,
+        iterations=cell.iterations,
+        device=device,
+        out=out,
+    )
+    return agent(cell.agent).train(job, on_row)
+
+
+@contextmanager
+def ray_session(agents: Iterable[str], address: str | None) -> Iterator[None]:
+    """One Ray session if any of the agents needs one, or if a cluster's address is given."""
+    from strategic_envs.agents.roster import agent
+
+    if address is None and not any(agent(name).needs_ray for name in agents):
+        yield
+        return
+    from strategic_envs.errors import require
+
+    require("ray.rllib", "rllib", "Training")
+    from strategic_envs.agents.rllib.session import session
+
+    with session(address):
+        yield

@@ -1,0 +1,88 @@
+"""Tables for people: on the console, and as Markdown beside the results."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from strategic_envs.results import LEADERBOARD_COLUMNS
+
+__all__ = ["LEGEND", "console", "leaderboard_markdown", "leaderboard_table", "number", "print_table"]
+
+LEGEND = {
+    "exploitability": "how much a player gains on average by a best response to the others, in units of payoff, 0 at a "
+    "Nash equilibrium (NashConv divided by the number of players); it judges the play at the end of the run",
+    "exact": "whether those best responses are exact; if not, they were searched for and the true value may be larger",
+    "cce_gap": "the largest gain of one player by leaving the joint play for one fixed strategy, 0 at a coarse "
+    "correlated equilibrium; it judges all play of the run where strategies are points of the game's own sets, and the "
+    "play at the end elsewhere",
+    "local_nash_gap": "what a small move of one player still promises, to first order, at the parameters at the end",
+    "local_cce_gap": "the same, from the raw gradients averaged over the run; it is small also for play that moves for "
+    "ever and goes nowhere, so read it beside exploitability",
+    "steps": "joint moves that were sampled, or fields that were computed exactly, over the whole run",
+    "seconds": "wall-clock time of training and judging",
+}
+"""What the columns of a leaderboard mean."""
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that does not fold its tables when it writes to a file or a pipe."""
+    plain = Console(stderr=stderr)
+    return plain if plain.is_terminal else Console(stderr=stderr, width=200)
+
+
+def number(value: object) -> str:
+    """A value as a table shows it: four significant digits.
+
+    Example:
+        >>> number(0.123456), number(True), number(1234567.0), number(12)
+        ('0.1235', 'yes', '1.235e+06', '12')
+    """
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def print_table(out: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Prints a table; columns whose values are all numbers are set to the right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for index, name in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(number(cell)) for cell in row))
+    out.print(table)
+
+
+_SHOWN = [name.replace("exploitability_exact", "exact") for name in LEADERBOARD_COLUMNS]
+
+
+def leaderboard_table(out: Console, rows: Sequence[Mapping[str, Any]], title: str = "leaderboard") -> None:
+    """Prints a leaderboard and what its columns mean."""
+    print_table(out, title, _SHOWN, [[row[name] for name in LEADERBOARD_COLUMNS] for row in _sorted(rows)])
+    for name, meaning in LEGEND.items():
+        out.print(f"[bold]{name}[/bold]: {meaning}", highlight=False)
+
+
+def leaderboard_markdown(rows: Sequence[Mapping[str, Any]], title: str, made_with: Mapping[str, str]) -> str:
+    """A leaderboard as Markdown: the table, what its columns mean, how each row was made, and with what."""
+    lines = [f"# {title}", "", f"| {' | '.join(_SHOWN)} |", f"|{'---|' * len(_SHOWN)}"]
+    lines += [f"| {' | '.join(number(row[n]) for n in LEADERBOARD_COLUMNS)} |" for row in _sorted(rows)]
+    lines += ["", "## What the columns mean", ""]
+    lines += [f"- **{name}**: {meaning}." for name, meaning in LEGEND.items()]
+    lines += ["", "## How each row was made", ""]
+    for row in _sorted(rows):
+        settings = ", ".join(f"{k}={number(v)}" for k, v in row.get("settings", {}).items())
+        lines.append(f"- {row['environment']}, {row['agent']}, seed {row['seed']}: {settings or 'nothing to set'}")
+    lines += ["", "Versions: " + ", ".join(f"{k} {v}" for k, v in made_with.items()) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def _sorted(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return sorted(rows, key=lambda row: (row["environment"], row["exploitability"], row["agent"], row["seed"]))
