@@ -14,7 +14,7 @@ import torch
 __all__ = ["child_seed", "numpy_stream", "torch_stream"]
 
 
-def child_seed(seed: int, *names: str | int) -> int:
+def child_seed(seed: int | np.integer, *names: str | int) -> int:
     """A 63-bit seed for the stream called `names` under `seed`.
 
     Args:
@@ -33,11 +33,12 @@ def child_seed(seed: int, *names: str | int) -> int:
     """
     if not isinstance(seed, int | np.integer) or isinstance(seed, bool) or seed < 0:
         raise ValueError(f"a seed is a non-negative integer, got {seed!r}: pass seed=0, for example")
-    text = "/".join([str(int(seed)), *(f"{type(n).__name__}:{n}" for n in names)])
+    plain = (f"{type(n).__name__}:{n}".replace("\\", "\\\\").replace("/", "\\/") for n in names)  # a slash parts names
+    text = "/".join([str(int(seed)), *plain])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
 
-def numpy_stream(seed: int, *names: str | int) -> np.random.Generator:
+def numpy_stream(seed: int | np.integer, *names: str | int) -> np.random.Generator:
     """A NumPy generator for the stream called `names`.
 
     Example:
@@ -47,7 +48,7 @@ def numpy_stream(seed: int, *names: str | int) -> np.random.Generator:
     return np.random.default_rng(child_seed(seed, *names))
 
 
-def torch_stream(seed: int, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
+def torch_stream(seed: int | np.integer, *names: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """A torch generator for the stream called `names`, on `device`.
 
     Example:

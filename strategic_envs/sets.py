@@ -146,7 +146,7 @@ class Box(StrategySet):
         lo, hi = torch.broadcast_tensors(lo, hi) if 1 in (len(lo), len(hi)) else (lo, hi)
         if lo.shape != hi.shape:
             raise InvalidGameError(f"a Box needs bounds of one length, got {len(lo)} lower and {len(hi)} upper bounds")
-        if lo.isnan().any() or hi.isnan().any() or (lo > hi).any():
+        if lo.isnan().any() or hi.isnan().any() or (lo > hi).any() or lo.isposinf().any() or hi.isneginf().any():
             raise InvalidGameError(f"a Box needs low <= high in every coordinate, got {lo.tolist()} and {hi.tolist()}")
         object.__setattr__(self, "low", lo.clone())
         object.__setattr__(self, "high", hi.clone())
