@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from strategic_envs.errors import UnknownNameError
-from strategic_envs.scripts.options import InputError, check_keys, environment_keys
+from strategic_envs.scripts.options import InputError, check_keys
 
 if TYPE_CHECKING:
     from strategic_envs.agents.roster import Result
@@ -69,6 +69,7 @@ def check_cell(cell: Cell, device: str = "auto", address: str | None = None) -> 
     """
     from strategic_envs.agents.roster import agent
     from strategic_envs.registry import list_environments
+    from strategic_envs.registry import options as environment_options
 
     if cell.environment not in list_environments():
         raise UnknownNameError("environment", cell.environment, list_environments())
@@ -81,7 +82,9 @@ def check_cell(cell: Cell, device: str = "auto", address: str | None = None) -> 
         raise InputError(f"got --seed {cell.seed}, expected a whole number from 0")
     if cell.iterations is not None and cell.iterations < 1:
         raise InputError(f"got --iterations {cell.iterations}, expected at least 1")
-    check_keys(cell.env, environment_keys(cell.environment), cell.environment)
+    keys = environment_options(cell.environment)
+    if keys is not None:
+        check_keys(cell.env, keys, cell.environment)
     reason = trainer.refuses(cell.environment)
     if reason:
         raise InputError(f"{cell.agent} does not train {cell.environment}: {reason}")

@@ -7,15 +7,13 @@ options. Values are read as Python literals (`3`, `1e-3`, `[1, 2]`, `"text"`, `t
 from __future__ import annotations
 
 import ast
-import importlib
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from strategic_envs.errors import UnknownNameError
 
-__all__ = ["InputError", "Options", "check_keys", "environment_keys", "literal", "take_options"]
+__all__ = ["InputError", "Options", "check_keys", "literal", "take_options"]
 
 
 class InputError(ValueError):
@@ -90,21 +88,13 @@ def take_options(words: Sequence[str]) -> tuple[list[str], Options]:
     return rest, options
 
 
-def environment_keys(environment: str) -> list[str]:
-    """The options that an environment takes: those of its game, and those of its PettingZoo face."""
-    module = importlib.import_module(f"strategic_envs.envs.{environment}")
-    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    keys: dict[str, None] = {}
-    for name in ("game", "env", "parallel_env", "raw_env"):
-        function = getattr(module, name, None)
-        if function is not None:
-            parameters = inspect.signature(function).parameters.values()
-            keys.update({p.name: None for p in parameters if p.kind in kinds})
-    return list(keys)
-
-
 def check_keys(given: Mapping[str, Any], there_are: Iterable[str], owner: str) -> None:
     """Refuses an option that its owner does not have.
+
+    Args:
+        given: The options by name.
+        there_are: The names there are.
+        owner: Whose options they are.
 
     Raises:
         UnknownNameError: Naming the options there are.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,12 +41,10 @@ class Command:
 
 
 def _print_environments(out: Console) -> None:
-    from strategic_envs.registry import list_environments
+    from strategic_envs.registry import describe, list_environments
 
-    rows = []
-    for name in list_environments():
-        module = importlib.import_module(f"strategic_envs.envs.{name}")
-        rows.append([name, ", ".join(module.MODES), module.SUMMARY])
+    about = {name: describe(name) for name in list_environments()}
+    rows = [[name, ", ".join(one.modes), one.summary] for name, one in about.items()]
     print_table(out, "environments", ["id", "modes", "what it is"], rows)
 
 
