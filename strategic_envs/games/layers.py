@@ -26,6 +26,7 @@ def layers(
     data: str = "digits",
     data_dir: str | Path | None = None,
     *,
+    network: nn.Sequential | None = None,
     split: str = "train",
     activation: str = "relu",
     loss: str = "cross_entropy",
@@ -39,6 +40,8 @@ def layers(
         hidden: The widths of the hidden layers; none leaves softmax regression, a convex game of one player.
         data: `digits` (needs scikit-learn) or `mnist`.
         data_dir: The folder of the MNIST files; by default the one that `STRATEGIC_ENVS_DATA` names.
+        network: A plain torch network to take instead of a perceptron; it reads flat vectors (an `nn.Unflatten` makes
+            images of them), and `hidden` and `activation` are not used then.
         split: `train` or `test`.
         activation: `relu`, `tanh`, `sigmoid`, `gelu` or `identity`, between the layers.
         loss: `cross_entropy` or `mse` (against one-hot classes).
@@ -47,7 +50,7 @@ def layers(
         seed: Which samples are drawn. Initial weights have a seed of their own, `game.initial(seed)`.
 
     Raises:
-        InvalidGameError: If a width is not a whole number >= 1.
+        InvalidGameError: If a width is not a whole number >= 1, or the network is not supported.
         UnknownNameError: If there is no such data set, split or activation.
         DataError: If the data cannot be read.
 
@@ -65,12 +68,16 @@ def layers(
     if samples is not None:
         rows = MinibatchSampler(len(targets), samples, seed).indices(0)
         inputs, targets = inputs[rows], targets[rows]
-    widths = [inputs.shape[1], *hidden, dataset.n_classes]
-    chain: list[nn.Module] = []
-    for before, after in itertools.pairwise(widths):
-        chain += [nn.Linear(before, after, device="meta"), _ACTIVATIONS[activation]()]
-    name = f"layers({data}, {'-'.join(map(str, widths))})"
-    return DynamicGame.from_sequential(chain[:-1], inputs, targets, loss, weight_decay=weight_decay, name=name)
+    if network is None:
+        widths = [inputs.shape[1], *hidden, dataset.n_classes]
+        chain: list[nn.Module] = []
+        for before, after in itertools.pairwise(widths):
+            chain += [nn.Linear(before, after, device="meta"), _ACTIVATIONS[activation]()]
+        network, label = nn.Sequential(*chain[:-1]), "-".join(map(str, widths))
+    else:
+        label = "network"
+    name = f"layers({data}, {label})"
+    return DynamicGame.from_sequential(network, inputs, targets, loss, weight_decay=weight_decay, name=name)
 
 
 GAMES: dict[str, Callable[..., DynamicGame]] = {"layers": layers}

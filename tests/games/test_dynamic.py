@@ -123,6 +123,9 @@ def test_one_backward_pass_equals_differentiating_every_players_utility() -> Non
     torch.testing.assert_close(game.field(x).flat(), torch.cat(own), rtol=0, atol=1e-15)
     torch.testing.assert_close(torch.cat(game._functional_field(tuple(x))).detach(), torch.cat(own), rtol=0, atol=1e-15)
     assert not game.field(x).flat().requires_grad
+    loss, field = game.loss_and_field(x)
+    torch.testing.assert_close(loss, game.loss(x).detach(), rtol=0, atol=1e-15)
+    assert torch.equal(field.flat(), game.field(x).flat())
 
 
 @pytest.mark.parametrize("kind", ["chain", "convolutional", "residual"])

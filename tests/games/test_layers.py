@@ -54,6 +54,12 @@ def test_options_shape_the_game() -> None:
     assert game("layers", hidden=(8,)).dims == (520, 90)
 
 
+def test_a_users_own_network_is_played_on_the_digits() -> None:
+    network = nn.Sequential(nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(72, 10))
+    own = layers(network=network, samples=30)
+    torch.testing.assert_close(own.outputs(own.load(network)), network(own.inputs).detach())
+
+
 def test_bad_options_are_refused() -> None:
     for hidden in ((0,), (16, -1), (True,)):
         with pytest.raises(InvalidGameError, match="whole numbers >= 1"):

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.func import grad, vjp, vmap
+from torch.func import grad, grad_and_value, vjp, vmap
 from torch.utils import _pytree as pytree
 
 from strategic_envs.data import MinibatchSampler
@@ -254,19 +254,22 @@ class DynamicGame(Game):
             x: A profile, tensors `(*batch, d_i)`.
             player: If given, only this player's part is computed, and the result has this one part.
         """
+        return self.loss_and_field(x, player)[1]
+
+    def loss_and_field(self, x: Sequence[Tensor], player: int | None = None) -> tuple[Float[Tensor, "*batch"], Profile]:
+        """The loss and the field from one forward and one backward pass; arguments as of `field`."""
         wanted = tuple(range(self.n_players)) if player is None else (player,)
         leaves = [t.detach() for t in x]
         if Profile(x).batch_shape:
-            slopes = self._each(grad(self._one_loss, argnums=wanted), leaves)
+            slopes, loss = self._each(grad_and_value(self._one_loss, argnums=wanted), leaves)
         else:  # the same numbers as a user's own backward pass, and no overhead of a functional transform
             with torch.enable_grad():
                 for i in wanted:
                     leaves[i] = leaves[i].requires_grad_()
-                slopes = torch.autograd.grad(self._one_loss(*leaves), [leaves[i] for i in wanted])
-        return Profile(
-            -g - self.weight_decay[i] * leaves[i].detach() if self.weight_decay[i] else -g
-            for i, g in zip(wanted, slopes, strict=True)
-        )
+                loss = self._one_loss(*leaves)
+                slopes = torch.autograd.grad(loss, [leaves[i] for i in wanted])
+        own = [(self.weight_decay[i], g, leaves[i].detach()) for i, g in zip(wanted, slopes, strict=True)]
+        return loss.detach(), Profile(-g - decay * t if decay else -g for decay, g, t in own)
 
     def _functional_field(self, x: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         slopes = grad(lambda weights: self.loss(weights).sum())(x)
