@@ -21,7 +21,7 @@ from strategic_envs.games.kinds.turn_based import TurnBasedGame
 __all__ = ["TurnBasedEnv"]
 
 
-class TurnBasedEnv(AECEnv[str, dict[str, Any], int]):
+class TurnBasedEnv(AECEnv[str, dict[str, Any], Any]):
     """A turn-based game as a turn-based environment.
 
     Observations are `{"observation": what the player sees, "action_mask": which actions it may take}`; the mask is
@@ -111,7 +111,7 @@ class TurnBasedEnv(AECEnv[str, dict[str, Any], int]):
         if self.render_mode == "human":
             self.render()
 
-    def step(self, action: int | None) -> None:
+    def step(self, action: Any) -> None:
         """Makes the move of the player whose turn it is; a player whose game is over steps with None.
 
         Raises:
@@ -123,7 +123,7 @@ class TurnBasedEnv(AECEnv[str, dict[str, Any], int]):
         if self.terminations[agent]:
             if action is not None:
                 raise IllegalActionError(f"{self.game.name}, {agent}: got {action!r}, but the game is over: step(None)")
-            self._was_dead_step(None)  # pyright: ignore[reportArgumentType]  # what it asks for
+            self._was_dead_step(action)
             return
         move = torch.tensor(self._check_action(agent, action))
         state = self.game.step(torch.tensor(self._state), move)
