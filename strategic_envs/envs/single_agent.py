@@ -17,6 +17,7 @@ from pettingzoo import AECEnv, ParallelEnv
 from torch import Tensor
 
 from strategic_envs.errors import InvalidGameError, InvalidStrategyError
+from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.seeding import child_seed, numpy_stream
 
 __all__ = ["SingleAgentEnv"]
@@ -90,13 +91,24 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         if isinstance(tables, dict):
             if not hasattr(self._env.unwrapped, "state_row"):
                 raise InvalidStrategyError(f"{self._env} has no states to look up in a table: pass a function")
-            return {a: np.asarray(tables[a], dtype=np.float64) for a in others}, None
+            return {a: self._table(a, tables[a]) for a in others}, None
         if callable(opponent):
             return {}, opponent
         raise InvalidStrategyError(
             f"{self._env}: got opponent={opponent!r}, expected 'uniform', a function from observations to "
             "probabilities, a table (states, actions), or one table a player"
         )
+
+    def _table(self, agent: str, table: Any) -> np.ndarray:
+        """A policy table, if it has a row a state and a column an action."""
+        array, game = np.asarray(table, dtype=np.float64), self.game
+        rows = game.n_states if isinstance(game, MarkovGame) else len(game.state_graph().states)
+        expected = rows, int(self._env.action_space(agent).n)
+        if array.shape != expected:
+            raise InvalidStrategyError(
+                f"{self._env}, {agent}: got a policy table of shape {array.shape}, expected {expected} (states, actions)"
+            )
+        return array
 
     # Play
 
