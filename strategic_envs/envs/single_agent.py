@@ -106,7 +106,8 @@ class SingleAgentEnv(gymnasium.Env[Any, Any]):
         expected = rows, int(self._env.action_space(agent).n)
         if array.shape != expected:
             raise InvalidStrategyError(
-                f"{self._env}, {agent}: got a policy table of shape {array.shape}, expected {expected} (states, actions)"
+                f"{self._env}, {agent}: got a policy table of shape {array.shape}, expected {expected}: "
+                "one row a state of the game"
             )
         return array
 

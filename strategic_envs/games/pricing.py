@@ -263,7 +263,8 @@ def _check(market: object, delta: float, m: int, xi: float, memory: int, bounds:
         raise InvalidGameError(f"pricing: got xi={xi!r}, expected a finite number xi > -0.5 (0.1 in the baseline)")
     if isinstance(memory, bool) or not isinstance(memory, int) or memory < 0:
         raise InvalidGameError(f"pricing: got memory={memory!r}, expected a whole number of periods >= 0")
-    if bounds is not None and not (len(bounds) == 2 and -math.inf < bounds[0] < bounds[1] < math.inf):
+    pair = isinstance(bounds, Sequence) and len(bounds) == 2 and all(isinstance(b, int | float) for b in bounds)
+    if bounds is not None and not (pair and -math.inf < bounds[0] < bounds[1] < math.inf):
         raise InvalidGameError(f"pricing: got bounds={bounds!r}, expected two prices (low, high) with low < high")
     if bounds is None and market.n == 1:
         raise InvalidGameError(

@@ -39,12 +39,12 @@ def test_gymnasiums_checks_pass(name: str, player: int) -> None:
         if name in ("continuous_game_v0", "larger_number_v0"):
             options = {"max_cycles": 5}  # the suite does not like episodes of one step
         if name == "tic_tac_toe_v0":
-            options = {"opponent": first_free_cell}  # the suite knows no masks: its samples do not meet this opponent's
+            options = {"opponent": last_free_cell}  # the suite knows no masks: its samples do not meet this opponent's
         check_env(gymnasium.make(gymnasium_id(name), player=player, **options).unwrapped)
 
 
-def first_free_cell(seen: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    return torch.nn.functional.one_hot(mask.int().argmax(-1), 9).float()
+def last_free_cell(seen: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.one_hot(8 - mask.int().flip(-1).argmax(-1), 9).float()
 
 
 @pytest.mark.parametrize("name", se.list_environments())
@@ -170,7 +170,7 @@ def test_an_opponent_that_gives_no_distribution_is_named() -> None:
 
 def test_an_illegal_action_of_the_learner_changes_nothing() -> None:
     env = single_agent("tic_tac_toe_v0", player=1)
-    seen, info = env.reset(seed=0)
+    _, info = env.reset(seed=0)
     taken = int((info["action_mask"] == 0).nonzero()[0][0])
     with pytest.raises(IllegalActionError, match="which is not legal here"):
         env.step(taken)

@@ -257,6 +257,7 @@ def test_game_survives_pickling():
         ({"memory": -1}, "got memory=-1"),
         ({"quality": (1.0, 2.0, 3.0)}, "got 3 entries in quality"),
         ({"bounds": (2.0, 1.0)}, "expected two prices"),
+        ({"bounds": 3.0}, "got bounds=3.0, expected two prices"),
         ({"n": 1}, "pass bounds"),
         ({"n": 4, "memory": 10}, r"about 10\^47 states"),
     ],

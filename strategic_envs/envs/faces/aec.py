@@ -68,7 +68,7 @@ def whole_number(action: object, limit: int, who: str) -> int:
         if array.dtype.kind not in "iu" or array.shape != ():
             raise IllegalActionError(
                 f"{who}: got {action!r} of dtype {array.dtype} and shape {array.shape}, "
-                f"expected one whole number in 0..{limit - 1}, such as int(action)"
+                f"expected one whole number in 0..{limit - 1}, a Python int or a NumPy integer"
             )
         number = int(array)
     if not 0 <= number < limit:
