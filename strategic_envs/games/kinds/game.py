@@ -90,6 +90,11 @@ class Game(VIGame):
     def utilities(self, x: Sequence[Tensor]) -> Float[Tensor, "*batch n"]:
         """Every player's utility at x."""
         value = self._utilities(tuple(x))
+        if not isinstance(value, Tensor):
+            raise InvalidGameError(
+                f"{self.name}: utilities returned a {type(value).__name__}, expected a tensor "
+                f"(*batch, {self.n_players}): torch.stack the players' utilities along the last axis"
+            )
         batch = torch.broadcast_shapes(*(t.shape[:-1] for t in x))
         if value.shape != (*batch, self.n_players):
             raise InvalidGameError(

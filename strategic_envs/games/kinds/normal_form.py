@@ -87,15 +87,16 @@ class NormalFormGame(Game):
 
     def _contract(self, x: Sequence[Tensor], player: int, keep: int | None) -> Tensor:
         """Player's payoff tensor averaged over the mixed strategies of everyone but `keep`."""
-        value = self.payoffs[player].to(x[0])
-        axes = list(range(self.n_players))
-        value = value.expand(*torch.broadcast_shapes(*(t.shape[:-1] for t in x)), *value.shape)
-        for j in reversed(axes):  # the last action axis is always player j's, but for `keep`, which moves to the front
-            if j == keep:
-                value = value.movedim(-1, -1 - j)
-                continue
-            value = (value * x[j].reshape(*x[j].shape[:-1], *[1] * (value.ndim - x[j].ndim), x[j].shape[-1])).sum(-1)
-        return value
+        others = [j for j in range(self.n_players) if j != keep]
+        value = self.payoffs[player].to(x[0]).permute([*([] if keep is None else [keep]), *others])
+        left = list(value.shape)  # the action axes that are still there, after the batch axes
+        for j in reversed(others):
+            batch = value.shape[: value.ndim - len(left)]
+            actions = left.pop()
+            rows = value.reshape((*batch, -1, actions))
+            value = (rows @ x[j].unsqueeze(-1)).squeeze(-1)
+            value = value.reshape((*value.shape[:-1], *left))
+        return value.expand((*torch.broadcast_shapes(*(t.shape[:-1] for t in x)), *left))
 
     def _mixed_utilities(self, x: tuple[Tensor, ...]) -> Tensor:
         return torch.stack([self._contract(x, i, None) for i in range(self.n_players)], dim=-1)

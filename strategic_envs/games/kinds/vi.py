@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.func import jacrev, vjp, vmap
 
-from strategic_envs.errors import InvalidGameError
+from strategic_envs.errors import InvalidGameError, InvalidStrategyError
 from strategic_envs.games.kinds.known import Known
 from strategic_envs.profile import Profile
 from strategic_envs.sets import Product, StrategySet
@@ -98,7 +98,7 @@ class VIGame:
             InvalidStrategyError: Naming the game, the player and the value.
         """
         if len(x) != self.n_players:
-            raise InvalidGameError(f"{self.name}: got {len(x)} strategies, expected {self.n_players}, one a player")
+            raise InvalidStrategyError(f"{self.name}: got {len(x)} strategies, expected {self.n_players}, one a player")
         return Profile(
             s.validate(t, f"{self.name}, player_{i}") for i, (s, t) in enumerate(zip(self.sets, x, strict=True))
         )
@@ -131,10 +131,9 @@ class VIGame:
 
     def jvp(self, x: Sequence[Tensor], v: Sequence[Tensor]) -> Profile:
         """The directional derivative `DV(x) v` of the field."""
-        # Twice in reverse mode (w -> DV^T w is linear, and its own transpose is DV): forward mode lacks some operations.
-        value, pull = vjp(self._functional_field, tuple(x))
-        _, push = vjp(lambda *w: pull(w)[0], *value)
-        return Profile(push(tuple(v)))
+        # Twice in reverse mode, for w -> DV^T w is linear with transpose DV: forward mode lacks some operations.
+        pulled = vjp(self._functional_field, tuple(x))
+        return Profile(vjp(lambda *w: pulled[1](w)[0], *pulled[0])[1](tuple(v)))
 
     def vjp(self, x: Sequence[Tensor], w: Sequence[Tensor]) -> Profile:
         """The transposed product `DV(x)^T w`."""
