@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from strategic_envs.envs.faces.one_shot import OneShotAEC, OneShotParallelEnv
+from strategic_envs.envs.faces.aec import SimultaneousAEC
+from strategic_envs.envs.faces.one_shot import OneShotParallelEnv
 from strategic_envs.errors import InvalidGameError
 from strategic_envs.games import catalogue
 from strategic_envs.games.kinds.game import Game
@@ -96,9 +97,9 @@ def parallel_env(
     return ContinuousGameEnv(_game(game, **options), actions=actions, max_cycles=max_cycles, render_mode=render_mode)
 
 
-def raw_env(game: str | VIGame = "squared_difference", **options: Any) -> OneShotAEC:
+def raw_env(game: str | VIGame = "squared_difference", **options: Any) -> SimultaneousAEC:
     """The same with players acting in turn, unseen, without PettingZoo's wrapper; options as of `parallel_env`."""
-    return OneShotAEC(parallel_env(game, **options))
+    return SimultaneousAEC(parallel_env(game, **options))
 
 
 def env(game: str | VIGame = "squared_difference", **options: Any) -> OrderEnforcingWrapper[str, Any, Any]:

@@ -11,7 +11,8 @@ from typing import Any, ClassVar
 
 from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
-from strategic_envs.envs.faces.one_shot import OneShotAEC, OneShotParallelEnv
+from strategic_envs.envs.faces.aec import SimultaneousAEC
+from strategic_envs.envs.faces.one_shot import OneShotParallelEnv
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.larger_number import LargerNumber, larger_number
 
@@ -60,9 +61,9 @@ def parallel_env(
     return LargerNumberEnv(game(**options), actions=actions, max_cycles=max_cycles, render_mode=render_mode)
 
 
-def raw_env(**options: Any) -> OneShotAEC:
+def raw_env(**options: Any) -> SimultaneousAEC:
     """The same with players acting in turn, unseen, without PettingZoo's wrapper; options as of `parallel_env`."""
-    return OneShotAEC(parallel_env(**options))
+    return SimultaneousAEC(parallel_env(**options))
 
 
 def env(**options: Any) -> OrderEnforcingWrapper[str, Any, Any]:

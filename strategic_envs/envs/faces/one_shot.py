@@ -15,7 +15,6 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 from pettingzoo import ParallelEnv
-from pettingzoo.utils.conversions import parallel_to_aec_wrapper
 
 from strategic_envs.envs.spaces import SetSpace, WholeNumbers, bounds, set_space
 from strategic_envs.errors import IllegalActionError, InvalidGameError, InvalidStrategyError
@@ -24,7 +23,7 @@ from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.games.larger_number import LargerNumber
 
-__all__ = ["OneShotAEC", "OneShotParallelEnv"]
+__all__ = ["OneShotParallelEnv"]
 
 Observation = NDArray[np.float32]
 
@@ -270,23 +269,3 @@ def _check_point(array: NDArray[Any], space: SetSpace, who: str) -> NDArray[Any]
             f"{who}: got {array[:6].tolist()}, which lies outside {space.strategy_set}: project it first"
         )
     return array
-
-
-class OneShotAEC(parallel_to_aec_wrapper[str, Observation, Any]):
-    """The same environment with players acting in turn; an action is checked when it is given, not a round later."""
-
-    env: OneShotParallelEnv
-
-    def __init__(self, parallel_env: OneShotParallelEnv) -> None:
-        super().__init__(parallel_env)
-
-    @property
-    def game(self) -> Game:
-        """The game that is played."""
-        return self.env.game
-
-    def step(self, action: Any) -> None:
-        agent = self.agent_selection
-        if not (self.terminations[agent] or self.truncations[agent]):
-            self.env.check_action(agent, action)
-        super().step(action)

@@ -94,7 +94,7 @@ class NormalFormGame(Game):
             batch = value.shape[: value.ndim - len(left)]
             actions = left.pop()
             rows = value.reshape((*batch, -1, actions))
-            value = (rows @ x[j].unsqueeze(-1)).squeeze(-1)
+            value = (rows @ x[j].unsqueeze(-1)).squeeze(-1) if batch else x[j] @ rows.mT
             value = value.reshape((*value.shape[:-1], *left))
         return value.expand((*torch.broadcast_shapes(*(t.shape[:-1] for t in x)), *left))
 
