@@ -20,8 +20,9 @@ from strategic_envs.errors import InvalidStrategyError
 from strategic_envs.profile import Profile
 from strategic_envs.seeding import torch_stream
 
-__all__ = ["BestResponse", "Empirical", "Independent", "TabularPlay"]
+__all__ = ["LARGEST_SUPPORT", "BestResponse", "Empirical", "Independent", "TabularPlay"]
 
+LARGEST_SUPPORT = 2**20  # of a product that is written out; larger ones are drawn from
 _WEIGHT_TOLERANCE = 1e-6
 
 
@@ -154,11 +155,16 @@ class Independent:
         """One profile, tensors `(d_i,)`, for certain."""
         return Empirical.pure(profile).marginals()
 
+    @property
+    def size(self) -> int:
+        """The number of points in the support of the product."""
+        return math.prod(len(w) for w in self.weights)
+
     def mean(self) -> Profile:
         """Every player's mean strategy, tensors `(d_i,)`, float64."""
         return Profile(w.double() @ p.double() for p, w in zip(self.points, self.weights, strict=True))
 
-    def joint(self, limit: int = 2**20, seed: int = 0) -> Empirical:
+    def joint(self, limit: int = LARGEST_SUPPORT, seed: int = 0) -> Empirical:
         """The product distribution as joint play.
 
         Args:
@@ -167,7 +173,7 @@ class Independent:
         """
         counts = [len(w) for w in self.weights]
         weights = [w.double() / w.double().sum() for w in self.weights]
-        if math.prod(counts) <= limit:
+        if self.size <= limit:
             rows = torch.cartesian_prod(*(torch.arange(k) for k in counts)).reshape(-1, len(counts)).unbind(-1)
             joint = torch.stack([w[r] for w, r in zip(weights, rows, strict=True)]).prod(0)
         else:

@@ -8,13 +8,15 @@ infinite stays at its last finite profile.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from strategic_envs.agents.dynamics.base import Dynamic, State, keep_rows
+from strategic_envs.agents.dynamics.compiled import compiled_step
 from strategic_envs.agents.dynamics.oracle import GameOracle, Oracle
 from strategic_envs.agents.dynamics.trajectory import Outcome, Trajectory
 from strategic_envs.errors import InvalidSettingError, InvalidStrategyError, OracleError
@@ -37,6 +39,7 @@ def run(
     check_every: int = 10,
     divergence: float = 1e8,
     accumulate: bool = False,
+    compile: bool = False,
 ) -> Trajectory:
     """Runs a dynamic from a batch of starts.
 
@@ -52,6 +55,8 @@ def run(
         divergence: Stop rows whose norm exceeds this.
         accumulate: Keep the sums for the local CCE gap of the whole run (`Trajectory.local_cce_gap`), over every
             profile that was stepped from, recorded or not.
+        compile: Compile the step after the first, where it can be (`strategic_envs.agents.dynamics.compiled`): the same
+            numbers up to rounding, faster in long runs and large batches.
 
     Returns:
         The trajectory.
@@ -89,6 +94,7 @@ def run(
         codes[rows], ended[rows] = int(outcome), time
         moving = moving & ~rows
 
+    stepper = _Stepper(dynamic, oracle, compile)
     time = 0
     while True:
         if tolerance is not None and (time % check_every == 0 or time == steps):
@@ -99,7 +105,7 @@ def run(
             break
         if sums is not None:
             sums.update(dynamic.point(state), recorder.field(state), moving.double())
-        new = dynamic.step(state, oracle)
+        new = stepper.step(state)
         point = dynamic.point(new)
         suspect = not _all_below(point, divergence)
         if suspect:
@@ -113,6 +119,26 @@ def run(
         recorder.record(state, time)
     calls = {name: count - before[name] for name, count in oracle.calls.items() if count > before[name]}
     return recorder.trajectory(calls, codes, ended, sums)
+
+
+class _Stepper:
+    """Steps, by a compiled kernel if asked to; the first step is eager and shows which calls a step makes."""
+
+    def __init__(self, dynamic: Dynamic[Any], oracle: Oracle, compile: bool) -> None:
+        self.dynamic, self.oracle, self.compile = dynamic, oracle, compile
+        self.kernel: Callable[[State], State] | None = None
+        self.calls: Counter[str] = Counter()
+
+    def step(self, state: State) -> State:
+        if self.kernel is not None:
+            self.oracle.calls.update(self.calls)
+            return self.kernel(state)
+        before = self.oracle.calls.copy()
+        new = self.dynamic.step(state, self.oracle)
+        if self.compile:
+            self.calls = self.oracle.calls - before
+            self.kernel, self.compile = compiled_step(self.dynamic, new, self.oracle), False
+        return new
 
 
 class _Recorder:

@@ -14,18 +14,21 @@ from torch import Tensor
 
 from strategic_envs.errors import InvalidGameError, InvalidStrategyError
 from strategic_envs.evaluators.expectation import joint_play, tabulate
-from strategic_envs.evaluators.numeric import improve, maximise
+from strategic_envs.evaluators.numeric import improve, maximise, refine
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
 from strategic_envs.play import BestResponse, Empirical, Independent
 from strategic_envs.profile import Profile
+from strategic_envs.seeding import torch_stream
 
 __all__ = ["best_response"]
 
 _GLOBAL_DIMENSION = 32  # above this many own dimensions no search is called global: the present strategy is improved
 _ROWS = 2**18  # profiles evaluated in one call
+_SEARCH = 2**12  # opponents' profiles that a search looks at
+_REFINE = 2**16  # opponents' profiles against which what was found is still refined
 _WORK = 2**22  # profiles evaluated for the starts of one search
 
 
@@ -103,17 +106,21 @@ def _(game: Game, player: int, play: object) -> BestResponse:
 
 def _numeric(game: Game, player: int, play: object) -> BestResponse:
     mine, others = _split(game, player, play)
-    strategies = game.sets[player]
+    few, strategies = _thinned(others), game.sets[player]
 
-    def objective(y: Tensor) -> Tensor:  # (C, d) -> (C,): mean utility of each candidate against the others' play
-        chunk = max(1, _ROWS // len(others))
-        return torch.cat([_against(game, player, part, others) for part in y.split(chunk)])
+    def objective(y: Tensor) -> Tensor:
+        return _against(game, player, y, few)
 
     if strategies.dim > _GLOBAL_DIMENSION and not strategies.bounded:
         point, value = improve(objective, mine[0])
     else:
-        budget = min(4096, max(64, _WORK // len(others)))
+        budget = min(4096, max(64, _WORK // len(few)))
         point, value = maximise(objective, strategies, mine, budget=budget)
+    if few is not others:  # searched against a sample, refined if that is cheap, and judged against all
+        if len(others) <= _REFINE:
+            point = refine(lambda y: _against(game, player, y, others), strategies, point)
+        with torch.no_grad():
+            value = float(_against(game, player, point.unsqueeze(0), others)[0])
     if not math.isfinite(value):
         raise InvalidGameError(
             f"{game.name}, player_{player}: the best utility found is {value}; utilities must be finite on the sets"
@@ -124,6 +131,8 @@ def _numeric(game: Game, player: int, play: object) -> BestResponse:
 def _against(game: Game, player: int, y: Tensor, others: Empirical) -> Tensor:
     """Mean utility `(C,)` of candidates y `(C, d)`."""
     c, t = len(y), len(others)
+    if c * t > _ROWS and c > 1:
+        return torch.cat([_against(game, player, part, others) for part in y.split(max(1, _ROWS // t))])
     rows = [p.expand(c, t, -1).reshape(c * t, -1) for p in others.points]
     rows[player] = y.unsqueeze(1).expand(c, t, -1).reshape(c * t, -1)
     return game.utilities(tuple(rows))[:, player].reshape(c, t) @ others.weights
@@ -144,6 +153,15 @@ def _split(game: Game, player: int, play: object) -> tuple[Tensor, Empirical]:
     likely = weights.argsort(descending=True, stable=True)
     spread = likely[torch.linspace(0, len(likely) - 1, min(64, len(likely))).long()]
     return mine[spread], _merged(player, others)
+
+
+def _thinned(others: Empirical) -> Empirical:
+    """Play of at most `_SEARCH` points: the same, or a seeded sample of it."""
+    if len(others) <= _SEARCH:
+        return others
+    stream = torch_stream(0, "thinned_play")
+    rows = torch.multinomial(others.weights.cpu(), _SEARCH, replacement=True, generator=stream)
+    return Empirical.uniform([p[rows] for p in others.points])
 
 
 def _merged(player: int, others: Empirical) -> Empirical:

@@ -8,6 +8,8 @@ anything is drawn, the largest gain is the `cce_gap`; a deviation that may depen
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +22,7 @@ from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
-from strategic_envs.play import Empirical
+from strategic_envs.play import LARGEST_SUPPORT, BestResponse, Empirical, Independent
 
 __all__ = ["Gains", "cce_gap", "ce_gap", "exploitability", "gains", "nash_conv"]
 
@@ -34,20 +36,26 @@ class Gains:
         gain: Each player's gain by its best response.
         upper: A proved upper bound of each gain; `inf` when nothing was proved.
         exact: Whether every gain is exact.
+        replies: The best responses behind the gains.
     """
 
     utilities: tuple[float, ...]
     gain: tuple[float, ...]
     upper: tuple[float, ...]
     exact: bool
+    replies: tuple[BestResponse, ...]
 
 
-def gains(game: object, play: object) -> Gains:
+def gains(game: object, play: object, replies: Sequence[BestResponse] | None = None) -> Gains:
     """Every player's gain against joint play.
 
     Args:
         game: A `Game`, `NormalFormGame`, `TurnBasedGame` or `MarkovGame`.
         play: As in `best_response`.
+        replies: Each player's best response, if it is known already.
+
+    Returns:
+        The gains; not exact when the product of independent marginals was too large and drawn from.
 
     Example:
         >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
@@ -62,12 +70,14 @@ def gains(game: object, play: object) -> Gains:
     else:
         best_response(game, 0, play)  # says what is wrong
         raise InvalidGameError(f"got a {type(game).__name__}, whose utilities are not known here")
-    replies = [best_response(game, i, play) for i in range(len(utilities))]
+    drawn = isinstance(play, Independent) and play.size > LARGEST_SUPPORT and not isinstance(game, NormalFormGame)
+    replies = [best_response(game, i, play) for i in range(len(utilities))] if replies is None else replies
     return Gains(
         tuple(utilities),
         tuple(r.value - u for r, u in zip(replies, utilities, strict=True)),
-        tuple(r.upper - u for r, u in zip(replies, utilities, strict=True)),
-        all(r.exact for r in replies),
+        tuple(math.inf if drawn else r.upper - u for r, u in zip(replies, utilities, strict=True)),
+        all(r.exact for r in replies) and not drawn,
+        tuple(replies),
     )
 
 

@@ -16,11 +16,12 @@ from torch import Tensor
 from strategic_envs.seeding import torch_stream
 from strategic_envs.sets import StrategySet
 
-__all__ = ["improve", "maximise"]
+__all__ = ["improve", "maximise", "refine"]
 
 Objective = Callable[[Tensor], Tensor]  # (C, d) -> (C,), differentiable where the utility is
 
 _ASCENT_STEPS = 150
+_PATIENCE = 10  # steps without a gain
 _COMPASS_STEPS = 60
 
 
@@ -55,6 +56,12 @@ def maximise(
         points, value = _compass(objective, strategies, points[best], value[best])
     best = int(value.argmax())
     return points[best], float(value[best])
+
+
+def refine(objective: Objective, strategies: StrategySet, point: Tensor) -> Tensor:
+    """The local maximum that projected gradient ascent reaches from `point` `(d,)`."""
+    value, _ = _value_and_gradient(objective, point.unsqueeze(0))
+    return _ascend(objective, strategies, point.unsqueeze(0), value)[0][0]
 
 
 def improve(objective: Objective, start: Tensor, steps: int = 50) -> tuple[Tensor, float]:
@@ -147,6 +154,7 @@ def _ascend(objective: Objective, strategies: StrategySet, points: Tensor, value
     reach = strategies.diameter if strategies.bounded else 10.0
     value, gradient = _value_and_gradient(objective, points)
     step = 0.1 * reach / gradient.norm(dim=-1, keepdim=True).clamp(min=1e-12)
+    idle = 0
     for _ in range(_ASCENT_STEPS):
         trial = strategies.project(points + step * gradient)
         moved = (trial - points).norm(dim=-1) > 1e-13 * max(reach, 1.0)
@@ -155,7 +163,11 @@ def _ascend(objective: Objective, strategies: StrategySet, points: Tensor, value
         new_value, new_gradient = _value_and_gradient(objective, trial)
         better = ((new_value > value) & moved).unsqueeze(-1)
         points, gradient = torch.where(better, trial, points), torch.where(better, new_gradient, gradient)
+        gained = torch.where(better.squeeze(-1), new_value - value, 0.0)
         value = torch.where(better.squeeze(-1), new_value, value)
+        idle = idle + 1 if bool((gained <= 1e-15 * (1 + value.abs())).all()) else 0
+        if idle == _PATIENCE:
+            break
         step = torch.where(better, 2 * step, step / 4)
     return points, value
 

@@ -103,7 +103,11 @@ def evaluate(
 
 
 def _gains(game: Game | MarkovGame | TurnBasedGame, play: object) -> tuple[Gains, Gains]:
-    """The gains when everyone draws alone, and together; measured once when these are the same."""
-    together = gains(game, play)
-    alone = independent(play)
-    return (together if alone is play else gains(game, alone)), together
+    """The gains when everyone draws alone, and together.
+
+    With two players the best responses are the same: they depend on the other's marginal only.
+    """
+    together, alone = gains(game, play), independent(play)
+    if alone is play:
+        return together, together
+    return gains(game, alone, together.replies if game.n_players == 2 else None), together

@@ -154,7 +154,7 @@ def test_the_measured_counts_of_converged_starts_are_reproduced_within_three(
     game = catalogue_game(name, box=box)
     counts = []
     for method, share in METHODS:
-        end = run(game, method(share / smoothness), grid(box), 20_000, record=None)
+        end = run(game, method(share / smoothness), grid(box), 20_000, record=None, compile=True)
         counts.append(int((end.gaps()[-1] < 1e-3).sum()))
     expected = COUNTS[name, box, smoothness]
     assert all(abs(a - b) <= 3 for a, b in zip(counts, expected, strict=True)), f"{counts}, expected {expected}"
