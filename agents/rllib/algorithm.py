@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
+from ray.rllib.utils import force_list
 from ray.rllib.utils.metrics import (
     ENV_RUNNER_RESULTS,
     EVALUATION_RESULTS,
@@ -46,7 +47,7 @@ class GameDynamics(Algorithm):
     with an evaluation the gaps of `judge`, at the top and under `evaluation`.
     """
 
-    config: GameDynamicsConfig
+    config: GameDynamicsConfig  # pyright: ignore[reportIncompatibleVariableOverride]
 
     @classmethod
     def get_default_config(cls) -> GameDynamicsConfig:
@@ -68,15 +69,16 @@ class GameDynamics(Algorithm):
         self._publish()
 
     def _device(self) -> torch.device:
-        learner = self.learner_group._learner
+        group: Any = self.learner_group
+        learner = group._learner
         return torch.device("cpu" if learner is None else learner.device)
 
     def _each_learner(self, function: Callable[[GameLearner], Any]) -> list[Any]:
-        return [result.get() for result in self.learner_group.foreach_learner(function)]
+        group: Any = self.learner_group
+        return [result.get() for result in group.foreach_learner(function)]
 
     def _each_runner(self, function: Callable[[BatchedEnvRunner], Any]) -> list[Any]:
-        group = self.env_runner_group
-        assert group is not None
+        group: Any = self.env_runner_group
         return group.foreach_env_runner(function, local_env_runner=group.num_remote_env_runners() == 0)
 
     def point(self) -> Profile:
@@ -87,8 +89,9 @@ class GameDynamics(Algorithm):
         """Writes the point of the dynamic's state into all modules, the local runner's included."""
         point = self.point()
         self.oracle.load(point)
-        if self.env_runner is not None:
-            self.env_runner.load(point)
+        local: Any = self.env_runner
+        if local is not None:
+            local.load(point)
 
     def training_step(self) -> None:
         steps = self.oracle.steps
@@ -129,10 +132,11 @@ class GameDynamics(Algorithm):
 
         It draws nothing, so evaluating more or less often does not change a run.
         """
-        for callback in self.callbacks:
+        callbacks: Any = force_list(self.callbacks)
+        for callback in callbacks:
             callback.on_evaluate_start(algorithm=self, metrics_logger=self.metrics)
         gaps = judge(self.task, self.point(), self.accumulator, self.history)
-        for callback in self.callbacks:
+        for callback in callbacks:
             callback.on_evaluate_end(algorithm=self, metrics_logger=self.metrics, evaluation_metrics=gaps)
         return gaps
 

@@ -187,7 +187,7 @@ class GameDynamicsConfig(AlgorithmConfig):
     def get_default_rl_module_spec(self) -> MultiRLModuleSpec:
         return self.get_multi_rl_module_spec()
 
-    def get_multi_rl_module_spec(
+    def get_multi_rl_module_spec(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, *, env: Any = None, spaces: Any = None, inference_only: bool = False
     ) -> MultiRLModuleSpec:
         task = self.task()

@@ -68,7 +68,7 @@ class GameLearner(TorchLearner):
         """No optimizer: steps are taken by a dynamic."""
 
     def compute_loss_for_module(
-        self, *, module_id: str, config: Any, batch: Mapping[str, Any], fwd_out: Mapping[str, Tensor]
+        self, *, module_id: str, config: Any, batch: Mapping[str, Any], fwd_out: Mapping[str, Any]
     ) -> Tensor:
         """Minus the objective of one player, for RLlib's own `update`; it holds no parameters of opponents."""
         coefficient = torch.as_tensor(batch["coefficient"], device=self.device)

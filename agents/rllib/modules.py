@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from ray.rllib.core.columns import Columns
@@ -85,7 +86,7 @@ class SoftmaxNetwork(TorchRLModule):
     def _inputs(self) -> int:
         return int(self.observation_space.shape[0])
 
-    def _forward(self, batch: Mapping[str, object], **kwargs: object) -> dict[str, Tensor]:
+    def _forward(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         return {Columns.ACTION_DIST_INPUTS: self.network(batch[Columns.OBS])}
 
 
@@ -95,7 +96,7 @@ class MaskedNetwork(SoftmaxNetwork):
     def _inputs(self) -> int:
         return int(self.observation_space["observation"].shape[0])
 
-    def _forward(self, batch: Mapping[str, object], **kwargs: object) -> dict[str, Tensor]:
+    def _forward(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         seen = batch[Columns.OBS]
         logits = self.network(seen["observation"])
         return {Columns.ACTION_DIST_INPUTS: logits.masked_fill(~seen["action_mask"].bool(), FLOAT_MIN)}
@@ -110,7 +111,7 @@ class Coordinates(TorchRLModule):
     def setup(self) -> None:
         self.vector = nn.Parameter(torch.tensor(self.model_config["start"]))
 
-    def _forward(self, batch: Mapping[str, object], **kwargs: object) -> dict[str, Tensor]:
+    def _forward(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         seen = batch.get(Columns.OBS)
         rows = len(seen) if isinstance(seen, Tensor) else 1
         return {Columns.ACTION_DIST_INPUTS: self.vector.expand(rows, -1)}

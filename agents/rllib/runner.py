@@ -8,6 +8,7 @@ that died and was started again, goes on with the same numbers.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
@@ -38,23 +39,23 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
         config: A `GameDynamicsConfig`.
     """
 
-    config: GameDynamicsConfig
+    config: GameDynamicsConfig  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def __init__(self, *, config: GameDynamicsConfig, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
         self.worker_index = self.worker_index or 0
         self.task = self.config.task()
-        self.device = torch.device(get_device(self.config, self._gpus()))
+        self.device = torch.device(get_device(self.config, math.ceil(self._gpus())))
         self.calls = 0
         self.make_module()
 
     def _gpus(self) -> float:
         if self.worker_index > 0:
-            return self.config.num_gpus_per_env_runner
-        return self.config.num_gpus_per_learner if self.config.num_learners == 0 else 0
+            return self.config.num_gpus_per_env_runner or 0
+        return (self.config.num_gpus_per_learner or 0) if self.config.num_learners == 0 else 0
 
     def make_module(self) -> None:
-        self.module = self.config.get_multi_rl_module_spec(inference_only=True).build()
+        self.module: Any = self.config.get_multi_rl_module_spec(inference_only=True).build()
         self.modules = [self.module[p].to(self.device) for p in self.task.players]
 
     def load(self, x: Profile) -> None:

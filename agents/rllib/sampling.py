@@ -41,8 +41,8 @@ class Scores:
         return self._map(lambda t: t.cpu().numpy())
 
     def to(self, device: torch.device | str) -> Scores:
-        """The same with tensors on a device."""
-        return self._map(lambda t: torch.as_tensor(t, device=device))
+        """The same with tensors on a device; arrays, which arrive read-only, are copied."""
+        return self._map(lambda t: t.to(device) if isinstance(t, Tensor) else torch.tensor(t, device=device))
 
     def share(self, index: int, count: int) -> Scores:
         """Every `count`-th row from row `index` on."""

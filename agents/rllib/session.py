@@ -72,7 +72,7 @@ def session(address: str | None = None, num_cpus: int = 2) -> Iterator[None]:
     with _without_greeting():
         ray.init(
             address=address or "local",
-            logging_level="ERROR",
+            logging_level=logging.ERROR,
             log_to_driver=False,
             **(limits if address is None else {}),
         )

@@ -29,7 +29,7 @@ _NOTHING = BoxSpace(0.0, 1.0, (0,), np.float32)  # the observation of a one-shot
 def vector_spec(module: type[Coordinates], start: Tensor) -> RLModuleSpec:
     """The module of a player whose strategy is a vector."""
     vector = start.detach().cpu().numpy()
-    space = BoxSpace(-np.inf, np.inf, vector.shape, vector.dtype)
+    space = BoxSpace(-np.inf, np.inf, vector.shape, vector.dtype.type)
     return RLModuleSpec(module, observation_space=_NOTHING, action_space=space, model_config={"start": vector})
 
 

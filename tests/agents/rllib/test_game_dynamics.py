@@ -169,10 +169,12 @@ def test_remote_runners_share_the_sampling(pennies) -> None:
 
 
 @pytest.mark.slow
-def test_several_learners_find_the_gradient_of_one(slippery_rooms) -> None:
-    settings = {"game": slippery_rooms, "hidden": (4,), "games_per_sample": 64, "horizon": 5}
-    one = IndependentGDConfig().training(**settings).build_algo()
-    two = IndependentGDConfig().training(**settings).learners(num_learners=2).build_algo()
+def test_several_learners_find_the_gradient_of_one() -> None:
+    def config() -> GameDynamicsConfig:
+        settings = {"hidden": (4,), "games_per_sample": 64, "horizon": 5}
+        return IndependentGDConfig().environment("duopoly_pricing_v0").training(**settings)
+
+    one, two = config().build_algo(), config().learners(num_learners=2).build_algo()
     for _ in range(3):
         a, b = numbers(one.train()), numbers(two.train())
         assert a == pytest.approx(b, rel=1e-4, abs=1e-6)
