@@ -37,13 +37,13 @@ class TicTacToeEnv(TurnBasedEnv):
     }
 
     def __init__(self, *, render_mode: str | None = None) -> None:
-        super().__init__(game(), render_mode=render_mode)
+        super().__init__(game(), render_mode=render_mode, tabulate=True)
         if render_mode == "human":
             require("pygame", "render", "The window of tic_tac_toe_v0")
         self._screen: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_screen": None}  # a window stays on the machine that opened it
+        return {**super().__getstate__(), "_screen": None}  # a window stays on the machine that opened it
 
     def _text(self) -> str:
         return board_text(self.state_code)

@@ -10,9 +10,10 @@ import pytest
 
 from strategic_envs import errors
 from strategic_envs.envs import tic_tac_toe_v0
+from strategic_envs.envs.faces.turn_based import TurnBasedEnv
 from strategic_envs.envs.tic_tac_toe_v0 import board_image
 from strategic_envs.errors import IllegalActionError, InvalidGameError, MissingExtraError
-from strategic_envs.games.tic_tac_toe import parse_board
+from strategic_envs.games.tic_tac_toe import TicTacToe, parse_board
 
 
 def played(*moves: int, **options: Any) -> Any:
@@ -126,3 +127,23 @@ def test_a_missing_pygame_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr(errors.importlib, "import_module", missing)
     with pytest.raises(MissingExtraError, match=r"strategic-envs\[render\]"):
         tic_tac_toe_v0.env(render_mode="human")
+
+
+def test_looking_states_up_and_asking_the_game_give_the_same_bytes() -> None:
+    def play(tabulate: bool) -> list[Any]:
+        env, rng, log = TurnBasedEnv(TicTacToe(), tabulate=tabulate), np.random.default_rng(0), []
+        for _ in range(20):
+            env.reset()
+            while not all(env.terminations.values()):
+                seen, reward, *_ = env.last()
+                log.append((seen["observation"].tobytes(), seen["action_mask"].tobytes(), reward, env.state_row))
+                env.step(int(rng.choice(seen["action_mask"].nonzero()[0])))
+            log.append((dict(env.rewards), env.state_code, env.state().tobytes()))
+        return log
+
+    assert play(True) == play(False)
+
+
+def test_a_pickled_environment_leaves_its_tables_at_home() -> None:
+    env = played(0, 4)
+    assert len(pickle.dumps(env)) < 20_000

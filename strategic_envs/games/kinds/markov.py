@@ -80,6 +80,9 @@ class MarkovGame(ABC):
     def observe(self, state: Int[Tensor, "*batch"], player: int) -> Float[Tensor, "*batch obs"]:
         """What a player sees of a state, float32."""
 
+    def __getstate__(self) -> dict[str, object]:
+        return {k: v for k, v in self.__dict__.items() if k != "_tables"}  # they are built again when they are needed
+
     def known(self) -> Known:
         """The analytic facts of this game."""
         return Known()

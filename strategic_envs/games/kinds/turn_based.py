@@ -102,6 +102,9 @@ class TurnBasedGame(ABC):
     def observe(self, state: Int[Tensor, "*batch"], player: Int[Tensor, "*batch"] | int) -> Float[Tensor, "*batch obs"]:
         """What a player sees, float32, from that player's own point of view."""
 
+    def __getstate__(self) -> dict[str, object]:
+        return {k: v for k, v in self.__dict__.items() if k != "_graph"}  # it is built again when it is needed
+
     def known(self) -> Known:
         """The analytic facts of this game."""
         return Known()
