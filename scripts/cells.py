@@ -68,8 +68,7 @@ def check_cell(cell: Cell, device: str = "auto", address: str | None = None) -> 
         InputError: If the agent does not train this environment, or a number is out of range.
     """
     from strategic_envs.agents.roster import agent
-    from strategic_envs.registry import list_environments
-    from strategic_envs.registry import options as environment_options
+    from strategic_envs.registry import describe, list_environments, make
 
     if cell.environment not in list_environments():
         raise UnknownNameError("environment", cell.environment, list_environments())
@@ -82,9 +81,8 @@ def check_cell(cell: Cell, device: str = "auto", address: str | None = None) -> 
         raise InputError(f"got --seed {cell.seed}, expected a whole number from 0")
     if cell.iterations is not None and cell.iterations < 1:
         raise InputError(f"got --iterations {cell.iterations}, expected at least 1")
-    keys = environment_options(cell.environment)
-    if keys is not None:
-        check_keys(cell.env, keys, cell.environment)
+    if cell.env:  # the environment itself knows best what it takes
+        make(cell.environment, describe(cell.environment).modes[0], **cell.env).close()
     reason = trainer.refuses(cell.environment)
     if reason:
         raise InputError(f"{cell.agent} does not train {cell.environment}: {reason}")

@@ -66,7 +66,7 @@ class Command:
 
 def _line(row: dict[str, Any]) -> str:
     parts = [
-        ("iteration", "{}"),
+        ("iteration", "iteration {}"),
         ("steps", "steps {}"),
         ("exploitability", "exploitability {}"),
         ("cce_gap", "CCE gap {}"),

@@ -59,7 +59,7 @@ def test_options_of_the_environment_and_the_agent_reach_the_job(run, fake) -> No
         (["train", ENVIRONMENT, "--agent", "fake", "--iterations", "0"], "expected at least 1"),
         (["train", ENVIRONMENT, "--agent", "fake", "--device", "gpu"], "unknown device 'gpu'"),
         (["train", ENVIRONMENT, "--agent", "fake", "--agent.stepsize", "1"], "did you mean 'step_size'?"),
-        (["train", ENVIRONMENT, "--agent", "fake", "--env.gme", "x"], "did you mean 'game'?"),
+        (["train", ENVIRONMENT, "--agent", "fake", "--env.gme", "x"], "unknown option of the game"),
         (["train", ENVIRONMENT, "--agent", "fake", "--env.game"], "--env.game has no value"),
         (["train", ENVIRONMENT, "--agent", "fake", "--env.game", "a", "--env.game", "b"], "given twice"),
         (["train", "larger_number_v0", "--agent", "fake"], "does not train larger_number_v0: it has no numbers"),
