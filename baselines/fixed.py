@@ -2,10 +2,10 @@
 
 Their global gaps are those of any play. Their local gaps are those of a learner frozen at this play:
 
-- finite actions: the play is a softmax of logits, one vector a state (an observation of its own for every state). The gap
-  is the norm of a player's own-utility gradient in these logits, `p (q - <p, q>)` with p the action probabilities and q the
-  gradient by the entries of the table. A frozen policy's mean gradient over a run is its gradient, so the local Nash gap and
-  the local CCE gap are one number.
+- finite actions: the play is a softmax of logits, one vector a state. The gap is the norm of a player's own-utility
+  gradient in these logits, `p (q - <p, q>)` with p the action probabilities and q the gradient by the entries of the
+  table. A frozen policy's mean gradient over a run is its gradient, so the local Nash gap and the local CCE gap are one
+  number.
 - a compact set: uniform play is a mixed strategy, and the gap is that of the interpolation family,
   `h(E g) - E <g, x>`, over independent draws.
 - the layers of a network: the weights at which training would start, frozen, and the norm of the loss gradient in them.
@@ -128,7 +128,7 @@ def uniform_play(game: object, seed: int = 0) -> Independent | TabularPlay:
     return Independent(points, tuple(weight for _ in points))
 
 
-def constant_play(game: object, strategies: Sequence[int | Sequence[float] | Tensor]) -> Independent | TabularPlay:
+def constant_play(game: object, strategies: Sequence[float | Sequence[float] | Tensor]) -> Independent | TabularPlay:
     """Everybody constant: one action a player, or one point of its set.
 
     Args:
@@ -168,7 +168,7 @@ def _action(strategy: object) -> int:
     return strategy
 
 
-def _point(strategy: int | Sequence[float] | Tensor) -> Tensor:
+def _point(strategy: float | Sequence[float] | Tensor) -> Tensor:
     return torch.as_tensor(strategy, dtype=torch.float64).reshape(-1)
 
 

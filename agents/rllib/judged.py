@@ -32,8 +32,8 @@ def judged_again(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
         raise
     except Exception as error:  # whatever a foreign or outdated pickle may raise
         raise CheckpointError(
-            f"{path}: the checkpoint cannot be restored ({type(error).__name__}: {error}): it was written with versions "
-            f"{about.get('versions')}; install these, or train again"
+            f"{path}: the checkpoint cannot be restored ({type(error).__name__}: {error}): it was written with "
+            f"versions {about.get('versions')}; install these, or train again"
         ) from error
     named = {key: about.get(key) for key in ("environment", "agent", "seed", "iteration")}
     return {**named, "seconds": time.perf_counter() - began, **gaps}
@@ -48,7 +48,7 @@ def _ppo(path: Path) -> dict[str, Any]:
 
 
 def _dynamic(path: Path) -> dict[str, Any]:
-    algorithm: Any = Algorithm.from_checkpoint(path.resolve())
+    algorithm: Any = Algorithm.from_checkpoint(str(path.resolve()))
     try:
         return {"steps": algorithm.oracle.steps, **algorithm.evaluate()}
     finally:

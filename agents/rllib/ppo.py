@@ -18,7 +18,7 @@ The local CCE gap is the norm of the mean of these gradients over the policies o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ray.rllib.algorithms.ppo import PPOConfig
@@ -43,6 +43,8 @@ from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 
 __all__ = ["own_module", "ppo_config", "ppo_modules", "ppo_task"]
+
+_PLAYS = 16  # how often a one-shot game is played in an episode
 
 
 def ppo_task(environment: str, env: Mapping[str, Any], options: Options, deviation: float = 0.5) -> Task:
@@ -70,7 +72,8 @@ def ppo_modules(task: Task, deviation: float = 0.5) -> dict[str, RLModuleSpec]:
     kinds: dict[type, type[TorchRLModule]] = {SoftmaxNetwork: SoftmaxPPO, MaskedNetwork: MaskedPPO}
     specs: dict[str, RLModuleSpec] = {}
     for i, (player, spec) in enumerate(zip(task.players, task.specs(), strict=True)):
-        settings = {**critic, "player": i, **dict(spec.model_config or {})}  # pyright: ignore[reportArgumentType]
+        own: Any = spec.model_config
+        settings: dict[str, Any] = {**critic, "player": i, **own}
         module = kinds.get(spec.module_class or object, LogitsPPO)
         if isinstance(task, GaussianTask):
             module, settings = GaussianPPO, {**settings, "start": task.means()[i].tolist(), "deviation": deviation}
@@ -81,15 +84,15 @@ def ppo_modules(task: Task, deviation: float = 0.5) -> dict[str, RLModuleSpec]:
     return specs
 
 
-def own_module(agent: str, *args: Any, **kwargs: Any) -> str:
+def own_module(agent: Any, *args: Any, **kwargs: Any) -> str:
     """Every agent has the module of its own name."""
-    return agent
+    return str(agent)
 
 
 class _Numpy(RLlibCallback):
     """Turns episodes to arrays once, after sampling: RLlib's runner does so again at every step for all episodes."""
 
-    def on_sample_end(self, *, samples: Sequence[Any], **kwargs: Any) -> None:
+    def on_sample_end(self, *, samples: Any, **kwargs: Any) -> None:
         for episode in samples:
             episode.to_numpy()
 
@@ -140,6 +143,8 @@ def ppo_config(
     register()
     task = ppo_task(environment, env, Options(seed=seed, hidden=tuple(hidden)), deviation)
     discount = task.game.discount if isinstance(task.game, MarkovGame) else 1.0
+    if isinstance(task, GaussianTask | LogitsTask):  # nothing is carried over: longer episodes only save overhead
+        env, discount = {"max_cycles": _PLAYS, **env}, 0.0
     settings = {"gamma": discount, "minibatch_size": min(batch, 512), "num_epochs": 8, "lr": 3e-3, **training}
     config = PPOConfig().environment(environment, env_config=env, disable_env_checking=True)
     config.env_runners(num_env_runners=runners, num_envs_per_env_runner=envs, episodes_to_numpy=False)
@@ -148,5 +153,3 @@ def ppo_config(
     config.rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=ppo_modules(task, deviation)))
     config.callbacks(_Numpy).debugging(seed=seed)
     return config.training(train_batch_size_per_learner=batch, **settings)
-
-

@@ -1,7 +1,7 @@
 """A run of stock PPO: train, judge, save, restore.
 
-RLlib draws from the global generators of Python, NumPy and torch. A run keeps states of its own for them: they are put in
-place while RLlib works and put back afterwards, so two runs in one process do not disturb each other or anybody else.
+RLlib draws from the global generators of Python, NumPy and torch. A run keeps states of its own for them: they are put
+in place while RLlib works and put back afterwards, so two runs in one process do not disturb each other, or anybody.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
+from strategic_envs import registry
 from strategic_envs.agents.rllib.checkpoint import read_metadata, write_metadata
 from strategic_envs.agents.rllib.judge import judge
 from strategic_envs.agents.rllib.ppo import ppo_config, ppo_task
 from strategic_envs.agents.rllib.ppo_modules import policy_parameters
-from strategic_envs.agents.rllib.register import make_for_rllib
 from strategic_envs.agents.rllib.tasks import Draw, Options
 from strategic_envs.agents.rllib.tasks.gaussian import GaussianTask
 from strategic_envs.agents.rllib.tasks.layers import LayersTask
@@ -46,7 +46,9 @@ class PPORun:
     Example:
         >>> from strategic_envs.agents.rllib import session
         >>> with session():  # doctest: +SKIP
-        ...     PPORun("larger_number_v0").step()["exploitability"]
+        ...     run = PPORun("larger_number_v0")
+        ...     run.step()
+        ...     run.row()["exploitability"]
     """
 
     def __init__(
@@ -67,23 +69,26 @@ class PPORun:
 
     def parameters(self) -> Profile:
         """The parameters of every player's policy, as the learner has them."""
-        weights = self.algorithm.learner_group.get_weights(module_ids=list(self.task.players))
-        module = self.algorithm.get_module
+        learners: Any = self.algorithm.learner_group
+        weights = learners.get_weights(module_ids=list(self.task.players))
         parts = []
         for player in self.task.players:
-            own = module(player)
-            own.set_state(weights[player])  # the runner's copy is not always the newest
-            parts.append(policy_parameters(own))
+            module: Any = self.algorithm.get_module(player)
+            module.set_state(weights[player])  # the runner's copy is not always the newest
+            parts.append(policy_parameters(module))
         return Profile(parts)
 
     def strategy(self) -> Profile:
         """What is judged, in the parameters of the task: see the top of `ppo.py`."""
         if isinstance(self.task, LayersTask):
-            return self._weights_reached()
+            env = registry.make(self.about["environment"], **self.about["env_options"]).unwrapped
+            reach = env.max_cycles * env.max_update
+            means = [p.double().chunk(2)[0].clamp(-1, 1) for p in self.parameters()]
+            return Profile(w + (reach * m).to(w) for w, m in zip(self.task.initial(), means, strict=True))
         return self.parameters()
 
-    def step(self) -> dict[str, Any]:
-        """One iteration of PPO, and the gaps after it."""
+    def step(self) -> None:
+        """One iteration of PPO; the gradient at the policies it samples with goes into the accumulator."""
         played = self.strategy()
         modules = self.task.load(played)
         players = range(self.task.game.n_players)
@@ -95,7 +100,6 @@ class PPORun:
             result = self.algorithm.train()
         self.iteration += 1
         self.steps = int(result[ENV_RUNNER_RESULTS][NUM_ENV_STEPS_SAMPLED_LIFETIME])
-        return self.row()
 
     def row(self) -> dict[str, Any]:
         """The gaps at the present policies."""
@@ -126,7 +130,7 @@ class PPORun:
 
     @classmethod
     def restore(cls, path: str | Path) -> PPORun:
-        """The run of a checkpoint. Episodes begin anew, so training on is not bit-identical to a run that never stopped.
+        """The run of a checkpoint. Episodes begin anew, so it does not go on exactly like a run that never stopped.
 
         Raises:
             CheckpointError: If the checkpoint is missing, damaged, or not one of PPO.
@@ -158,10 +162,10 @@ class PPORun:
 
 
 def _states() -> tuple[Any, Any, torch.Tensor]:
-    return random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
+    return random.getstate(), np.random.get_state(), torch.get_rng_state()
 
 
 def _put(states: tuple[Any, Any, torch.Tensor]) -> None:
     random.setstate(states[0])
-    np.random.set_state(states[1])  # noqa: NPY002
+    np.random.set_state(states[1])
     torch.set_rng_state(states[2])

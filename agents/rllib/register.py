@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Mapping
 from typing import Any
 
 from ray.tune.registry import register_env
@@ -30,11 +31,8 @@ def make_for_rllib(environment: str, **options: Any) -> ParallelEnvForRLlib | Tu
     return wrap(registry.make(environment, **options))
 
 
-def _creator(environment: str) -> Callable[[Mapping[str, Any]], ParallelEnvForRLlib | TurnBasedEnvForRLlib]:
-    def create(env_config: Mapping[str, Any]) -> ParallelEnvForRLlib | TurnBasedEnvForRLlib:
-        return make_for_rllib(environment, **env_config)
-
-    return create
+def _create(environment: str, env_config: Mapping[str, Any]) -> ParallelEnvForRLlib | TurnBasedEnvForRLlib:
+    return make_for_rllib(environment, **env_config)
 
 
 def register() -> list[str]:
@@ -52,5 +50,5 @@ def register() -> list[str]:
     """
     ids = registry.list_environments()
     for environment in ids:
-        register_env(environment, _creator(environment))
+        register_env(environment, functools.partial(_create, environment))  # by reference: workers import it
     return ids

@@ -1,15 +1,18 @@
 """PettingZoo environments as RLlib environments, for the new API stack.
 
-RLlib has wrappers of its own. These differ where those fail: an episode ends also when one agent is terminated and another
-truncated; the dictionaries that an environment returned are copied and never written to; agents keep the environment's
-order, so modules are built in the same order in every process; every agent's own spaces are set; building a wrapper draws
-no random number; and in a turn-based game everybody receives its reward at every step.
+RLlib has wrappers of its own. These differ where those fail: an episode ends also when one agent is terminated and
+another truncated; the dictionaries that an environment returned are copied and never written to; agents keep the
+environment's order, so modules are built in the same order in every process; every agent's own spaces are set; building
+a wrapper draws no random number; and in a turn-based game everybody receives its reward at every step. An action that
+misses its strategy set, as Gaussians miss a simplex, is projected on it.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import torch
 from gymnasium import spaces
 from pettingzoo import AECEnv, ParallelEnv
 from ray.rllib.env.multi_agent_env import MultiAgentEnv
@@ -27,12 +30,20 @@ class _PettingZooForRLlib(MultiAgentEnv):
         self.env = env
         self.possible_agents = list(env.possible_agents)
         self.agents = list(env.possible_agents)
-        self.observation_spaces = {a: env.observation_space(a) for a in self.possible_agents}
-        self.action_spaces = {a: env.action_space(a) for a in self.possible_agents}
-        self.observation_space = spaces.Dict(self.observation_spaces)
-        self.action_space = spaces.Dict(self.action_spaces)
+        observed: dict[Any, Any] = {a: env.observation_space(a) for a in self.possible_agents}
+        played: dict[Any, Any] = {a: env.action_space(a) for a in self.possible_agents}
+        self.observation_spaces, self.action_spaces = dict(observed), dict(played)
+        self.observation_space, self.action_space = spaces.Dict(observed), spaces.Dict(played)
         self.render_mode = getattr(env, "render_mode", None)
         self.metadata = dict(getattr(env, "metadata", None) or {})
+
+    def _inside(self, agent: Any, action: Any) -> Any:
+        """The action, projected where the action space is that of a strategy set."""
+        strategies = getattr(self.get_action_space(agent), "strategy_set", None)
+        if strategies is None:
+            return action
+        point = torch.as_tensor(np.asarray(action), dtype=torch.float64)
+        return strategies.project(point).numpy().astype(np.float32)
 
     def render(self) -> Any:
         return self.env.render()
@@ -71,7 +82,8 @@ class ParallelEnvForRLlib(_PettingZooForRLlib):
         return dict(observations), dict(infos or {})
 
     def step(self, action_dict: dict[Any, Any]) -> Returned:
-        observations, rewards, terminations, truncations, infos = (dict(part) for part in self.env.step(action_dict))
+        inside = {agent: self._inside(agent, action) for agent, action in action_dict.items()}
+        observations, rewards, terminations, truncations, infos = (dict(part) for part in self.env.step(inside))
         self.agents = list(self.env.agents)
         self._with_all(terminations, truncations)
         return observations, rewards, terminations, truncations, infos
@@ -108,7 +120,8 @@ class TurnBasedEnvForRLlib(_PettingZooForRLlib):
         return {mover: self.env.observe(mover)}, {mover: dict(self.env.infos.get(mover, {}))}
 
     def step(self, action_dict: dict[Any, Any]) -> Returned:
-        self.env.step(action_dict[self.env.agent_selection])
+        mover = self.env.agent_selection
+        self.env.step(self._inside(mover, action_dict[mover]))
         # Everything is read before an ended agent leaves: its leaving clears the rewards.
         rewards, terminations, truncations, infos = (
             dict(part) for part in (self.env.rewards, self.env.terminations, self.env.truncations, self.env.infos)

@@ -14,7 +14,10 @@ from strategic_envs.errors import InvalidSettingError, UnknownNameError
 __all__ = ["GAPS", "Agent", "Job", "Result", "Rows"]
 
 GAPS = ("exploitability", "exploitability_exact", "nash_conv", "cce_gap", "local_nash_gap", "local_cce_gap")
-"""The numbers of a row beside `environment`, `agent`, `seed`, `iteration`, `steps` and `seconds`."""
+"""The numbers of a row beside `environment`, `agent`, `seed`, `iteration`, `steps` and `seconds`.
+
+`steps` are the environment steps that were sampled, or the gradients that were taken where these are exact.
+"""
 
 
 @dataclass(frozen=True)
@@ -110,9 +113,10 @@ class Agent(ABC):
             settings[key] = value
         if job.iterations is not None:
             settings["iterations"] = job.iterations
-        count = settings["iterations"]
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise InvalidSettingError(f"{self.name}: got iterations={count!r}, expected a whole number >= 1")
+        for name in ("iterations", "evaluate_every"):
+            count = settings.get(name, 1)
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise InvalidSettingError(f"{self.name}: got {name}={count!r}, expected a whole number >= 1")
         return settings
 
 
@@ -140,7 +144,11 @@ class Rows:
             "steps": steps,
             "seconds": time.perf_counter() - self._began,
             **{name: float(gaps[name]) for name in GAPS},
-            **{k: v for k, v in gaps.items() if k.startswith("utility_") or k in ("local_gap_by", "cce_gap_of", "outcome")},
+            **{
+                k: v
+                for k, v in gaps.items()
+                if k.startswith("utility_") or k in ("local_gap_by", "cce_gap_of", "outcome")
+            },
         }
         self.all.append(row)
         self._on_row(row)

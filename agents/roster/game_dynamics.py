@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from strategic_envs.agents.roster.base import Agent, Job, Result, Rows
-from strategic_envs.errors import InvalidSettingError
 
 __all__ = ["DynamicsAgent"]
 
@@ -33,8 +32,6 @@ class DynamicsAgent(Agent):
 
         settings = self.resolve(job)
         every, iterations = settings["evaluate_every"], settings["iterations"]
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise InvalidSettingError(f"{self.name}: got evaluate_every={every!r}, expected a whole number >= 1")
         learning = {k: v for k, v in settings.items() if k not in ("iterations", "evaluate_every")}
         config = getattr(rllib, self.config)().environment(job.environment, env_config=dict(job.env))
         config.training(device=job.device, **learning).debugging(seed=job.seed)
@@ -48,7 +45,7 @@ class DynamicsAgent(Agent):
                     result = algorithm.train()
                     if iteration % every == 0 or iteration == iterations:
                         gaps = {**algorithm.evaluate(), "outcome": result["outcome"]}
-                        rows.add(iteration, int(result["env_steps"]), gaps)
+                        rows.add(iteration, int(result["env_steps"] or result["field_calls"]), gaps)
                     if job.checkpoint_every and iteration % job.checkpoint_every == 0:
                         self._save(algorithm, job)
                 checkpoint = self._save(algorithm, job)

@@ -1,11 +1,12 @@
 """Continuous games played by Gaussians: what stock PPO learns there. Used to judge PPO, not to train.
 
-RLlib draws a from a Gaussian, and where the action space is bounded takes a in [-1, 1] for the whole range, clipping what
-falls outside; our wrapper then projects on the strategy set. The strategy is the distribution of what is played in the
-end. Its parameters are the means and the logarithms of the standard deviations of a, before clipping.
+RLlib draws a from a Gaussian, and where the action space is bounded takes a in [-1, 1] for the whole range, clipping
+what falls outside; our wrapper then projects on the strategy set. The strategy is the distribution of what is played in
+the end. Its parameters are the means and the logarithms of the standard deviations of a, before clipping.
 
-The gradient of player i's expected utility in its parameters is `E[(u_i - b) grad log p_i(a_i)]` (Williams 1992), here with
-exact utilities of many joint draws and the mean utility of the *other* draws as baseline b: unbiased, with clipping and all.
+The gradient of player i's expected utility in its parameters is `E[(u_i - b) grad log p_i(a_i)]` (Williams 1992), here
+with exact utilities of many joint draws and the mean utility of the *other* draws as baseline b: unbiased, with
+clipping and all.
 """
 
 from __future__ import annotations
@@ -75,7 +76,7 @@ class GaussianTask(Task):
         self.deviation = deviation
 
     def means(self) -> list[Tensor]:
-        """Where each player's mean starts, as an action of RLlib's: at the same point as other learners of this game."""
+        """Where each player's mean starts, as an action of RLlib's: at the point where other learners start."""
         start = CoordinatesTask(self.game, self.options).initial()
         return [raw(s, t) for s, t in zip(self.game.sets, start, strict=True)]
 

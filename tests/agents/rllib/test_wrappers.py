@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -24,9 +24,9 @@ NAMES = ["zeta", "alpha", "mid"]  # neither sorted nor in any hash order
 
 
 class Parallel(ParallelEnv[str, Any, Any]):
-    """Three agents with spaces of their own; after `length` steps each ends in its own way. It returns its own dicts."""
+    """Three agents with spaces of their own; after `length` steps each ends in its own way."""
 
-    metadata = {"name": "toy_parallel"}
+    metadata: ClassVar[dict[str, Any]] = {"name": "toy_parallel"}
 
     def __init__(self, endings: dict[str, str], length: int = 2) -> None:
         self.possible_agents, self.agents = list(NAMES), []
@@ -65,7 +65,7 @@ class Parallel(ParallelEnv[str, Any, Any]):
 class Race(AECEnv[str, Any, Any]):
     """Two agents in turn; the third move wins and ends the game for both."""
 
-    metadata = {"name": "toy_race"}
+    metadata: ClassVar[dict[str, Any]] = {"name": "toy_race"}
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,9 +117,7 @@ def parallel(**endings: str) -> ParallelEnvForRLlib:
         (dict.fromkeys(NAMES, "truncated"), False, True),
     ],
 )
-def test_an_episode_ends_however_each_agent_ended(
-    endings: dict[str, str], terminated: bool, truncated: bool
-) -> None:
+def test_an_episode_ends_however_each_agent_ended(endings: dict[str, str], terminated: bool, truncated: bool) -> None:
     env = parallel(**endings)
     env.reset()
     _, _, first, _, _ = env.step(dict.fromkeys(NAMES, 0))
