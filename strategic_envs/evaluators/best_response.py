@@ -29,7 +29,7 @@ _GLOBAL_DIMENSION = 32  # above this many own dimensions no search is called glo
 _ROWS = 2**18  # profiles evaluated in one call
 _SEARCH = 2**12  # opponents' profiles that a search looks at
 _REFINE = 2**16  # opponents' profiles against which what was found is still refined
-_WORK = 2**22  # profiles evaluated for the starts of one search
+_WORK = 2**20  # profiles evaluated for the starts of one search
 
 
 @singledispatch
@@ -166,7 +166,7 @@ def _thinned(others: Empirical) -> Empirical:
 
 def _merged(player: int, others: Empirical) -> Empirical:
     """The same play with equal opponents' profiles joined: play that rests costs as much as one point."""
-    if len(others) == 1:
+    if len(others) == 1 or len(others) > _REFINE:
         return others
     flat = Profile(p for i, p in enumerate(others.points) if i != player)
     if not flat:

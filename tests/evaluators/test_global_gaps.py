@@ -319,3 +319,21 @@ def test_bad_play_is_refused_with_the_remedy() -> None:
     nan = Game(lambda x: torch.cat([x[0], x[1]], -1) * float("nan"), [Box(0, 1), Box(0, 1)], name="broken")
     with pytest.raises(InvalidGameError, match="broken, player_0"):
         nash_conv(nan, nan.profile([0.0], [0.0]))
+
+
+def test_a_product_too_large_to_write_out_is_not_called_exact() -> None:
+    game = catalogue_game("squared_difference")
+    play = Empirical.uniform(game.sample((1100,), generator=torch.Generator().manual_seed(0)))
+    report = evaluate(game, play)
+    assert report["cce_gap"].exact and not report["nash_conv"].exact
+    assert report["nash_conv"].upper == float("inf")
+    assert report["nash_conv"].value == pytest.approx(nash_conv(game, play).value, abs=1e-12)
+
+
+def test_long_play_is_searched_against_a_sample_and_judged_against_all() -> None:
+    game = catalogue_game("forsaken")
+    play = Empirical.uniform(game.sample((5000,), generator=torch.Generator().manual_seed(0)))
+    grid = torch.linspace(-1.5, 1.5, 301, dtype=torch.float64).unsqueeze(-1)
+    other = play.points[1].T.expand(301, 5000).reshape(-1, 1)
+    dense = game.utilities((grid.expand(301, 5000).reshape(-1, 1), other))[:, 0].reshape(301, 5000).mean(-1)
+    assert best_response(game, 0, play).value >= float(dense.max()) - 1e-12
