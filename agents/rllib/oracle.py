@@ -7,6 +7,7 @@ sample, so that none can play with old ones.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -72,18 +73,13 @@ class RLlibOracle(Oracle):
     def load(self, x: Profile) -> None:
         """Writes a profile into all learners and runners."""
         flat = x.detach().clone()
-        self._each_learner(lambda learner: learner.load(flat))
-        self._each_runner(lambda runner: runner.load(flat))
+        self._each_learner(partial(_load, x=flat))
+        self._each_runner(partial(_load, x=flat))
 
     def _field(self, x: Profile, player: int | None) -> Profile:
         flat, draw, players = x.detach().clone(), self._next(), self._players(player)
         sample = self._sample(flat, draw) if self.task.sampled else None
-
-        def gradients(learner: GameLearner) -> list[Tensor]:
-            learner.load(flat)
-            return learner.field(players, draw, sample)
-
-        answers = self._each_learner(gradients)
+        answers = self._each_learner(partial(_differentiate, x=flat, players=players, draw=draw, sample=sample))
         parts = answers if self.task.sampled else answers[:1]
         field = Profile(torch.stack(part).sum(0).to(x[0]) for part in zip(*parts, strict=True))
         self.finite = self.finite and bool(field.isfinite())
@@ -92,11 +88,7 @@ class RLlibOracle(Oracle):
         return field
 
     def _sample(self, flat: Profile, draw: Draw) -> Sample:
-        def play(runner: BatchedEnvRunner) -> Sample:
-            runner.load(flat)
-            return runner.sample(draw=draw)
-
-        samples = self._each_runner(play)
+        samples = self._each_runner(partial(_play, x=flat, draw=draw))
         if not samples:
             raise RuntimeError("no runner answered: all of them have failed, and none has been restored yet")
         sample = Sample.mean(samples)
@@ -109,6 +101,24 @@ class RLlibOracle(Oracle):
 
     def _players(self, player: int | None) -> Sequence[int]:
         return range(self.task.game.n_players) if player is None else (player,)
+
+
+# What is called on learners and runners, here or in other processes.
+
+
+def _load(worker: Any, x: Profile) -> None:
+    worker.load(x)
+
+
+def _play(runner: Any, x: Profile, draw: Draw) -> Sample:
+    runner.load(x)
+    return runner.sample(draw=draw)
+
+
+def _differentiate(learner: Any, x: Profile, players: Sequence[int], draw: Draw, sample: Sample | None) -> list[Tensor]:
+    learner.load(x)
+    gradients = learner.field(players, draw, sample)
+    return [g.cpu() for g in gradients] if learner.config.num_learners else gradients
 
 
 def _same(x: Profile, y: Profile | None) -> bool:

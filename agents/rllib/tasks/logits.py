@@ -62,7 +62,7 @@ class LogitsTask(Task):
 
     def scores(self, module: TorchRLModule, scores: Scores) -> Tensor:
         (vector,) = module.parameters()
-        return vector.unsqueeze(0)
+        return vector.expand(len(scores.coefficient), -1)
 
     def exact(self, modules: Sequence[TorchRLModule], players: Sequence[int], draw: Draw | None) -> list[Tensor]:
         x = self.point(modules)
