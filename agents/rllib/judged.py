@@ -14,6 +14,8 @@ from strategic_envs.errors import CheckpointError
 
 __all__ = ["judged_again"]
 
+_ROSTER = {"simultaneous_gradient": "independent_gd"}  # the roster's names of dynamics, where they differ
+
 
 def judged_again(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     """The gaps of a checkpoint.
@@ -35,7 +37,8 @@ def judged_again(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
             f"{path}: the checkpoint cannot be restored ({type(error).__name__}: {error}): it was written with "
             f"versions {about.get('versions')}; install these, or train again"
         ) from error
-    named = {key: about.get(key) for key in ("environment", "agent", "seed", "iteration")}
+    named = {key: about.get(key) for key in ("environment", "seed", "iteration")}
+    named["agent"] = _ROSTER.get(str(about.get("agent")), about.get("agent"))
     return {**named, "seconds": time.perf_counter() - began, **gaps}
 
 

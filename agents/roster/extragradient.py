@@ -22,11 +22,11 @@ class Extragradient(DynamicsAgent):
     summary: ClassVar[str] = "extragradient: look one step ahead, move by the field found there"
     config: ClassVar[str] = "ExtragradientConfig"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "continuous_game_v0": {"iterations": 200, "step_size": 0.05},
+        "continuous_game_v0": {"iterations": 200, "evaluate_every": 10, "step_size": 0.05},
         "duopoly_pricing_v0": {"iterations": 40, "step_size": 20.0, "games_per_sample": 256, "horizon": 100},
-        "larger_number_v0": {"iterations": 100, "step_size": 1.0, "games_per_sample": 4096},
-        "layers_v0": {"iterations": 100, "step_size": 0.1, "minibatch_size": 128},
-        "tic_tac_toe_v0": {"iterations": 40, "step_size": 1.0, "games_per_sample": 1024},
+        "larger_number_v0": {"step_size": 1.0, "games_per_sample": 4096},
+        "layers_v0": {"iterations": 200, "evaluate_every": 50, "step_size": 0.2, "minibatch_size": 128},
+        "tic_tac_toe_v0": {"iterations": 40, "step_size": 0.1, "games_per_sample": 1024},
     }
 
 

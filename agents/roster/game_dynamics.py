@@ -10,7 +10,17 @@ from strategic_envs.agents.roster.base import Agent, Job, Result, Rows
 
 __all__ = ["DynamicsAgent"]
 
-_ANYWHERE = {"iterations": 100, "evaluate_every": 5, "step_size": None, "field": None}
+_ANYWHERE: dict[str, Any] = {
+    "iterations": 100,
+    "evaluate_every": 5,
+    "step_size": None,
+    "field": None,
+    "strategy": None,
+    "games_per_sample": None,
+    "horizon": None,
+    "hidden": None,
+    "minibatch_size": None,
+}
 
 
 class DynamicsAgent(Agent):
@@ -28,9 +38,9 @@ class DynamicsAgent(Agent):
         return {**_ANYWHERE, **self.presets.get(environment, {})}
 
     def train(self, job: Job, on_row: Callable[[dict[str, Any]], None]) -> Result:
+        settings = self.resolve(job)
         from strategic_envs.agents import rllib
 
-        settings = self.resolve(job)
         every, iterations = settings["evaluate_every"], settings["iterations"]
         learning = {k: v for k, v in settings.items() if k not in ("iterations", "evaluate_every")}
         config = getattr(rllib, self.config)().environment(job.environment, env_config=dict(job.env))

@@ -35,21 +35,21 @@ class PPO(Agent):
     summary: ClassVar[str] = "stock PPO of RLlib, one policy a player"
     needs_ray: ClassVar[bool] = True
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
-        "continuous_game_v0": {"iterations": 20, "lr": 3e-3},
-        "duopoly_pricing_v0": {"iterations": 25, "lr": 3e-3},
-        "larger_number_v0": {"iterations": 20, "lr": 0.05},
-        "layers_v0": {"iterations": 20, "evaluate_every": 5, "envs": 8, "batch": 160, "deviation": 0.1, "lr": 1e-2},
-        "tic_tac_toe_v0": {"iterations": 20, "lr": 3e-3},
+        "continuous_game_v0": {"evaluate_every": 2, "lr": 1e-2},
+        "duopoly_pricing_v0": {"lr": 1e-3},
+        "larger_number_v0": {"lr": 0.05},
+        "layers_v0": {"evaluate_every": 10, "envs": 8, "batch": 160, "deviation": 0.1, "lr": 1e-2},
+        "tic_tac_toe_v0": {"lr": 1e-3},
     }
 
     def preset(self, environment: str) -> dict[str, Any]:
         return {**_ANYWHERE, **self.presets.get(environment, {})}
 
     def train(self, job: Job, on_row: Callable[[dict[str, Any]], None]) -> Result:
+        settings = self.resolve(job)
         from strategic_envs.agents.rllib.ppo_run import PPORun
         from strategic_envs.agents.rllib.session import session
 
-        settings = self.resolve(job)
         learning = {k: v for k, v in settings.items() if k not in ("iterations", "evaluate_every")}
         every, iterations = settings["evaluate_every"], settings["iterations"]
         rows = Rows(job, self.name, on_row)
