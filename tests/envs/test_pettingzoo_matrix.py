@@ -70,17 +70,14 @@ NOT_APPLICABLE = {
 @pytest.fixture(scope="module", autouse=True)
 def print_matrix(request: pytest.FixtureRequest) -> Iterator[None]:
     yield
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    write = print if reporter is None else reporter.write_line
     names = [n for n in list_environments() if any((s, n) in MATRIX for s in SUITES)]
     width = max(map(len, [*SUITES, *NOT_APPLICABLE]))
-    write("")
-    write(" " * width + "  " + "  ".join(names))
+    lines = ["", " " * width + "  " + "  ".join(names)]
     for suite in SUITES:
-        cells = [MATRIX.get((suite, n), "not run").ljust(len(n)) for n in names]
-        write(suite.ljust(width) + "  " + "  ".join(cells))
-    for suite, reason in NOT_APPLICABLE.items():
-        write(suite.ljust(width) + "  does not apply: " + reason)
+        lines.append(suite.ljust(width + 2) + "  ".join(MATRIX.get((suite, n), "not run").ljust(len(n)) for n in names))
+    lines += [f"{suite.ljust(width)}  does not apply: {reason}" for suite, reason in NOT_APPLICABLE.items()]
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        print("\n".join(lines))
 
 
 @pytest.mark.parametrize("environment", list_environments())
