@@ -78,6 +78,7 @@ class StrategySet(ABC):
             InvalidStrategyError: If it is not; the message says what was got and what was expected.
 
         Example:
+            >>> from strategic_envs.sets import Box
             >>> Box(0, 1).validate(torch.tensor([2.0]), "x")
             Traceback (most recent call last):
                 ...

@@ -21,6 +21,7 @@ class Product(StrategySet):
     """The Cartesian product of sets, their coordinates one after another.
 
     Example:
+        >>> from strategic_envs.sets import Box, Simplex
         >>> Product([Box(0, 1), Simplex(2)]).dim
         3
     """
