@@ -40,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         True
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is there: small networks, the same numbers everywhere
     try:
         if not words or words[0] in ("-h", "--help", "help"):
             _print_help()

@@ -49,13 +49,25 @@ def number(value: object) -> str:
     return str(value)
 
 
-def print_table(out: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Prints a table; columns whose values are all numbers are set to the right."""
+def print_table(
+    out: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, grouped: bool = False
+) -> None:
+    """Prints a table; columns whose values are all numbers are set to the right.
+
+    Args:
+        out: Where to print.
+        title: What stands above.
+        columns: The columns' names.
+        rows: The cells, row by row.
+        grouped: Whether a line sets rows apart whose first cell differs.
+    """
     table = Table(title=title, title_justify="left", header_style="bold")
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
         table.add_column(name, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
+    for before, row in zip([None, *rows], rows, strict=False):
+        if grouped and before is not None and row[0] != before[0]:
+            table.add_section()
         table.add_row(*(Text(number(cell)) for cell in row))
     out.print(table)
 
@@ -65,7 +77,9 @@ _SHOWN = [name.replace("exploitability_exact", "exact") for name in LEADERBOARD_
 
 def leaderboard_table(out: Console, rows: Sequence[Mapping[str, Any]], title: str = "leaderboard") -> None:
     """Prints a leaderboard and what its columns mean."""
-    print_table(out, title, _SHOWN, [[row[name] for name in LEADERBOARD_COLUMNS] for row in _sorted(rows)])
+    print_table(
+        out, title, _SHOWN, [[row[name] for name in LEADERBOARD_COLUMNS] for row in _sorted(rows)], grouped=True
+    )
     for name, meaning in LEGEND.items():
         out.print(f"[bold]{name}[/bold]: {meaning}", highlight=False)
 

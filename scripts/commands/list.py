@@ -71,7 +71,9 @@ def _print_matrix(out: Console) -> None:
         for agent in agents().values():
             reason = agent.refuses(environment)
             rows.append([environment, agent.name, f"no: {reason}" if reason else _settings(agent.preset(environment))])
-    print_table(out, "which agent trains which environment", ["environment", "agent", "preset, or why not"], rows)
+    print_table(
+        out, "which agent trains which environment", ["environment", "agent", "preset, or why not"], rows, grouped=True
+    )
 
 
 def _settings(preset: dict[str, Any]) -> str:
