@@ -154,6 +154,23 @@ class GameDynamics(Algorithm):
             "algorithm": type(self).__name__,
         }
 
+    @classmethod
+    def from_checkpoint(cls, path: Any, filesystem: Any = None, **kwargs: Any) -> GameDynamics:
+        """Builds the algorithm that wrote a checkpoint, where it stood.
+
+        Args:
+            path: The folder, or a checkpoint of Tune.
+            filesystem: Where the folder is, if not on this machine; a checkpoint elsewhere is not examined first.
+            **kwargs: Those of `Algorithm.from_checkpoint`.
+
+        Raises:
+            CheckpointError: If the checkpoint is missing or damaged; nothing of it is loaded then.
+        """
+        folder = str(getattr(path, "path", path))
+        if filesystem is None:
+            read_metadata(folder)
+        return super().from_checkpoint(folder, filesystem, **kwargs)  # pyright: ignore[reportReturnType]
+
     def save_to_path(self, path: str | Path | None = None, **kwargs: Any) -> str:
         """Writes a checkpoint and its description; returns the folder."""
         folder = super().save_to_path(path, **kwargs)

@@ -9,6 +9,7 @@ import pytest
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 
+from strategic_envs.agents.rllib.algorithm import GameDynamics
 from strategic_envs.agents.rllib.checkpoint import read_metadata
 from strategic_envs.agents.rllib.config import ExtragradientConfig, GameDynamicsConfig, IndependentGDConfig
 from strategic_envs.errors import CheckpointError
@@ -95,6 +96,8 @@ def test_a_damaged_or_missing_checkpoint_is_refused(tmp_path: Path) -> None:
     state.write_bytes(whole[:-10])
     with pytest.raises(CheckpointError, match=r"damaged: missing nothing, changed \['algorithm_state.pkl'\]"):
         algorithm.restore_from_path(path)
+    with pytest.raises(CheckpointError, match="damaged"):
+        GameDynamics.from_checkpoint(path)
     state.unlink()
     with pytest.raises(CheckpointError, match=r"missing \['algorithm_state.pkl'\]"):
         algorithm.restore_from_path(path)

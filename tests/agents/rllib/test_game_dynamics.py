@@ -189,8 +189,15 @@ def test_tune_runs_one_trial_a_seed(tmp_path) -> None:
 
     config = IndependentGDConfig().environment("continuous_game_v0", env_config={"game": "matching_pennies"})
     config = config.debugging(seed=tune.grid_search([0, 1])).resources(num_cpus_for_main_process=0.5)
-    run = tune.RunConfig(storage_path=str(tmp_path), stop={"training_iteration": 3}, verbose=0)
+    run = tune.RunConfig(
+        storage_path=str(tmp_path),
+        stop={"training_iteration": 3},
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=True),
+        verbose=0,
+    )
     results = tune.Tuner(GameDynamics, param_space=config, run_config=run).fit()
     assert not results.errors
     gaps = [result.metrics["exploitability"] for result in results]
     assert len(gaps) == 2 and gaps[0] != gaps[1]
+    restored = GameDynamics.from_checkpoint(results[1].checkpoint.path)
+    assert restored.iteration == 3 and restored.evaluate()["exploitability"] == gaps[1]
