@@ -142,6 +142,21 @@ def test_a_field_that_is_not_finite_stops_the_run_and_keeps_the_parameters() -> 
     assert algorithm.train()["outcome"] == "nonfinite" and algorithm.point().flat().equal(kept)
 
 
+def test_independent_gradient_on_layers_is_stochastic_gradient_descent_of_torch() -> None:
+    config = IndependentGDConfig().environment("layers_v0").evaluation(evaluation_interval=20)
+    algorithm = config.training(minibatch_size=64, step_size=0.1).build_algo()
+    game = algorithm.task.game
+    network = game.module(algorithm.point())
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for step in range(20):
+        batch = game.minibatch(step, 64, seed=0)
+        optimizer.zero_grad()
+        torch.nn.functional.cross_entropy(network(batch.inputs), batch.targets).backward()
+        optimizer.step()
+        algorithm.train()
+    assert (game.load(network).flat() - algorithm.point().flat()).abs().max() < 1e-6
+
+
 def test_any_dynamic_of_the_project_trains(pennies) -> None:
     for name in ("alternating_gradient", "optimistic_gradient", "online_gradient"):
         algorithm = GameDynamicsConfig().training(game=pennies, dynamic=name, step_size=0.5).build_algo()
