@@ -10,6 +10,7 @@ import io
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from strategic_envs import __version__, errors
 from strategic_envs.errors import UnknownNameError
@@ -69,7 +70,7 @@ def _run(name: str, words: list[str]) -> int:
     return int(command.run(options) or 0) if name in _WITH_OPTIONS else int(command.run() or 0)
 
 
-def _parse(command_type: type, words: list[str], program: str) -> object:
+def _parse(command_type: type, words: list[str], program: str) -> Any:
     """Reads a command's own options; tyro's framed complaint becomes one line."""
     import tyro
 

@@ -9,24 +9,28 @@ from typing import Any
 
 __all__ = ["draw_curves", "read_curves"]
 
+Rows = list[dict[str, Any]]
+
 GAPS = {"exploitability": "exploitability", "local_cce_gap": "local CCE gap"}
 """What is drawn, one panel each, and what the panel calls it."""
 
 
-def read_curves(folder: Path) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """The measured rows of a benchmark's folder: environment, then agent and seed, then rows in order."""
-    found: dict[str, dict[str, list[dict[str, Any]]]] = defaultdict(dict)
+def read_curves(folder: Path) -> dict[str, dict[str, list[Rows]]]:
+    """The measured rows of a benchmark's folder: by environment, then by agent, one list of rows a seed."""
+    found: dict[str, dict[str, list[Rows]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted((folder / "curves").glob("*.jsonl")):
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if rows:
-            found[rows[0]["environment"]][f"{rows[0]['agent']}, seed {rows[0]['seed']}"] = rows
-    return dict(found)
+            found[rows[0]["environment"]][rows[0]["agent"]].append(rows)
+    return {environment: dict(agents) for environment, agents in found.items()}
 
 
 def draw_curves(folder: Path) -> list[Path]:
     """Draws one picture an environment into the folder.
 
-    Agents whose play does not change have one row; it is drawn as a level.
+    A line is the median over an agent's seeds, its band reaches from the smallest to the largest. Agents whose play
+    does not change have one row a seed; it is drawn as a level. Steps are on a logarithmic axis, because agents that
+    sample thousands of games in one call take many more of them.
 
     Args:
         folder: A benchmark's folder, with its rows in `curves/`.
@@ -40,12 +44,26 @@ def draw_curves(folder: Path) -> list[Path]:
     from strategic_envs import plots
 
     paths = []
-    for environment, runs in read_curves(folder).items():
+    for environment, agents in read_curves(folder).items():
         figure, panels = plots.new_figure(1, len(GAPS), width=5.6, height=4.0)
         for axes, (gap, label) in zip(panels, GAPS.items(), strict=True):
-            moving = {name: rows for name, rows in runs.items() if len(rows) > 1}
-            levels = {name: float(rows[-1][gap]) for name, rows in runs.items() if name not in moving}
-            series = {n: ([r["steps"] for r in rows], [r[gap] for r in rows]) for n, rows in moving.items()}
+            series, levels = _series(agents, gap), _levels(agents, gap)
             plots.draw_curves(axes, series, title=environment, xlabel="steps", ylabel=label, levels=levels)
+            if series:
+                axes.set_xscale("log")
         paths.append(plots.save(figure, folder / f"{environment}.png"))
     return paths
+
+
+def _series(agents: dict[str, list[Rows]], gap: str) -> dict[str, tuple[list[float], list[list[float]]]]:
+    """By agent: steps `(T,)` and values `(T, seeds)`, as far as all seeds have come."""
+    moving = {name: runs for name, runs in agents.items() if min(len(rows) for rows in runs) > 1}
+    return {
+        name: ([row["steps"] for row in runs[0]][: min(map(len, runs))], [[r[gap] for r in at] for at in zip(*runs)])  # noqa: B905
+        for name, runs in moving.items()
+    }
+
+
+def _levels(agents: dict[str, list[Rows]], gap: str) -> dict[str, float]:
+    still = {name: runs for name, runs in agents.items() if min(len(rows) for rows in runs) == 1}
+    return {name: sorted(rows[-1][gap] for rows in runs)[len(runs) // 2] for name, runs in still.items()}
