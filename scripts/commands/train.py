@@ -56,6 +56,8 @@ class Command:
 
         with ray_session([self.agent], self.address):
             result = train_cell(cell, device=self.device, out=folder.path, on_row=on_row)
+        if result.parameters_moved is False:
+            out.print("note: training did not move the parameters; the gradient was zero throughout", highlight=False)
         record = {"final": result.final, "settings": result.settings, "checkpoint": _relative(result, folder.path)}
         write_atomic(folder.path / "result.json", json.dumps(record, indent=2, default=str) + "\n")
         out.print(f"finished: {_line(result.final)}", highlight=False)

@@ -59,7 +59,7 @@ def layers(
         >>> game.dims, len(game.inputs)
         ((1040, 170), 1437)
     """
-    if not all(type(width) is int and width >= 1 for width in hidden):
+    if not isinstance(hidden, Sequence) or not all(type(width) is int and width >= 1 for width in hidden):
         raise InvalidGameError(f"got hidden={hidden!r}, expected widths that are whole numbers >= 1, such as (16,)")
     if activation not in _ACTIVATIONS:
         raise UnknownNameError("activation", activation, _ACTIVATIONS)

@@ -76,3 +76,9 @@ def test_bad_options_are_refused() -> None:
 def test_mnist_layers_have_784_inputs() -> None:
     perceptron = layers(data="mnist", samples=100)
     assert perceptron.dims == (785 * 16, 170) and float(perceptron.accuracy(perceptron.initial(0))) < 0.5
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_a_width_that_is_no_sequence_is_refused() -> None:
+    with pytest.raises(InvalidGameError, match="got hidden=-3"):
+        layers(hidden=-3)  # pyright: ignore[reportArgumentType]
