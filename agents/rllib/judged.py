@@ -10,6 +10,7 @@ from typing import Any
 from ray.rllib.algorithms.algorithm import Algorithm
 
 from strategic_envs.agents.rllib.ppo_run import PPORun
+from strategic_envs.agents.rllib.session import session
 from strategic_envs.errors import CheckpointError
 
 __all__ = ["judged_again"]
@@ -18,7 +19,7 @@ _ROSTER = {"simultaneous_gradient": "independent_gd"}  # the roster's names of d
 
 
 def judged_again(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
-    """The gaps of a checkpoint.
+    """The gaps of a checkpoint. A Ray session that is there is used, otherwise one is started.
 
     Args:
         path: Its folder, which is known to be whole.
@@ -29,7 +30,8 @@ def judged_again(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     """
     began = time.perf_counter()
     try:
-        gaps = _ppo(path) if about.get("agent") == "ppo" else _dynamic(path)
+        with session():
+            gaps = _ppo(path) if about.get("agent") == "ppo" else _dynamic(path)
     except CheckpointError:
         raise
     except Exception as error:  # whatever a foreign or outdated pickle may raise

@@ -36,11 +36,12 @@ from strategic_envs.agents.rllib.tasks import Options, Task, task_for
 from strategic_envs.agents.rllib.tasks.gaussian import GaussianTask
 from strategic_envs.agents.rllib.tasks.layers import LayersTask
 from strategic_envs.agents.rllib.tasks.logits import LogitsTask
-from strategic_envs.errors import InvalidSettingError
+from strategic_envs.errors import InvalidGameError, InvalidSettingError
 from strategic_envs.games.kinds.dynamic import DynamicGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
+from strategic_envs.games.larger_number import LargerNumber
 
 __all__ = ["own_module", "ppo_config", "ppo_modules", "ppo_task"]
 
@@ -55,8 +56,17 @@ def ppo_task(environment: str, env: Mapping[str, Any], options: Options, deviati
         env: Its options.
         options: Seed, hidden layers and start of the policies.
         deviation: The standard deviation that Gaussians start with, where half the range of an action is 1.
+
+    Raises:
+        UnknownNameError: If there is no such environment.
+        InvalidGameError: If PPO has no policy that could play the game.
     """
     game = environment_game(environment, env)
+    if isinstance(game, LargerNumber) and game.kind == "integers":
+        raise InvalidGameError(
+            f"{game.name}: PPO draws real numbers or one of finitely many, not whole numbers without a bound: "
+            "give a bound n, or kind='reals'"
+        )
     if isinstance(game, Game) and not isinstance(game, NormalFormGame | DynamicGame):
         return GaussianTask(game, options, deviation)
     return task_for(game, options)

@@ -70,7 +70,8 @@ class PPORun:
     def parameters(self) -> Profile:
         """The parameters of every player's policy, as the learner has them."""
         learners: Any = self.algorithm.learner_group
-        weights = learners.get_weights(module_ids=list(self.task.players))
+        with self._own_generators():
+            weights = learners.get_weights(module_ids=list(self.task.players))
         parts = []
         for player in self.task.players:
             module: Any = self.algorithm.get_module(player)
@@ -116,7 +117,8 @@ class PPORun:
         """Writes a checkpoint; its files are pickles, so load only checkpoints that you trust."""
         folder = Path(path)
         folder.mkdir(parents=True, exist_ok=True)
-        self.algorithm.save_to_path((folder / _ALGORITHM).resolve())
+        with self._own_generators():
+            self.algorithm.save_to_path((folder / _ALGORITHM).resolve())
         state = {
             "accumulator": self.accumulator.state_dict(),
             "history": [tuple(p) for p in self.history],
@@ -139,7 +141,8 @@ class PPORun:
         if about.get("agent") != "ppo" or not (Path(path) / _STATE).is_file():
             raise CheckpointError(f"{path}: the checkpoint is of agent {about.get('agent')!r}, expected one of 'ppo'")
         run = cls(about["environment"], about["env_options"], seed=about["seed"], **about["settings"])
-        run.algorithm.restore_from_path((Path(path) / _ALGORITHM).resolve())
+        with run._own_generators():
+            run.algorithm.restore_from_path((Path(path) / _ALGORITHM).resolve())
         state = pickle.loads((Path(path) / _STATE).read_bytes())
         run.accumulator.load_state_dict(state["accumulator"])
         run.history = [Profile(p) for p in state["history"]]
@@ -148,7 +151,8 @@ class PPORun:
 
     def stop(self) -> None:
         """Frees what RLlib holds."""
-        self.algorithm.stop()
+        with self._own_generators():
+            self.algorithm.stop()
 
     @contextmanager
     def _own_generators(self) -> Iterator[None]:

