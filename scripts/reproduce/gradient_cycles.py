@@ -116,7 +116,13 @@ def _final_gaps(quick: bool) -> list[dict[str, Any]]:
     )
     edge = "1 to 2 all along the edge of the square, derived"
     return [
-        _row("matching pennies: NashConv at the end of simultaneous gradient, at least", outward, 1.0, edge, outward >= 1.0),
+        _row(
+            "matching pennies: NashConv at the end of simultaneous gradient, at least",
+            outward,
+            1.0,
+            edge,
+            outward >= 1.0,
+        ),
         _row("matching pennies: NashConv at the end of extragradient", inward, 0.0, "equilibrium", inward < 1e-6),
     ]
 
