@@ -1,10 +1,10 @@
-"""Every suite of `pettingzoo.test` on every environment; the matrix of what ran is printed at the end."""
+"""Every suite of `pettingzoo.test` on every environment; the matrix of what ran is printed at the end (see `conftest.py`)."""
 
 from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pettingzoo
@@ -34,7 +34,6 @@ UNBOUNDED = {  # weights and losses have no bounds, and their spaces say so
     "layers_v0": ("Agent's m..imum observation space value is", "Environment's m..imum state space value is"),
 }
 CYCLES = 30
-MATRIX: dict[tuple[str, str], str] = {}
 
 
 def state_suite(module: Any) -> None:
@@ -67,33 +66,24 @@ NOT_APPLICABLE = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def print_matrix(request: pytest.FixtureRequest) -> Iterator[None]:
-    yield
-    names = [n for n in list_environments() if any((s, n) in MATRIX for s in SUITES)]
-    width = max(map(len, [*SUITES, *NOT_APPLICABLE]))
-    lines = ["", " " * width + "  " + "  ".join(names)]
-    for suite in SUITES:
-        lines.append(suite.ljust(width + 2) + "  ".join(MATRIX.get((suite, n), "not run").ljust(len(n)) for n in names))
-    lines += [f"{suite.ljust(width)}  does not apply: {reason}" for suite, reason in NOT_APPLICABLE.items()]
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        print("\n".join(lines))
+def applies(suite: str, environment: str) -> bool:
+    return not suite.startswith(("parallel", "max_cycles")) or "parallel" in describe(environment).modes
 
 
-@pytest.mark.parametrize("environment", list_environments())
-@pytest.mark.parametrize("suite", SUITES)
-def test_suite_passes_without_a_warning(suite: str, environment: str) -> None:
+CELLS = [(suite, environment) for suite in SUITES for environment in list_environments() if applies(suite, environment)]
+
+
+@pytest.mark.parametrize(("suite", "environment"), CELLS)
+def test_suite_passes_without_a_warning(
+    suite: str, environment: str, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("matrix", (suite, environment))
     module, modes = environment_module(environment), describe(environment).modes
-    if suite.startswith(("parallel", "max_cycles")) and "parallel" not in modes:
-        MATRIX[suite, environment] = "-"
-        pytest.skip("turn-based only")
-    MATRIX[suite, environment] = "FAILED"
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for message in (*(MASKED if modes == ("aec",) else ()), *UNBOUNDED.get(environment, ())):
             warnings.filterwarnings("ignore", message=message)
         SUITES[suite](module)
-    MATRIX[suite, environment] = "passed"
 
 
 def test_every_suite_of_pettingzoo_is_in_the_matrix() -> None:
