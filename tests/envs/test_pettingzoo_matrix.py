@@ -1,4 +1,4 @@
-"""Every suite of `pettingzoo.test` on every environment; the matrix of what ran is printed at the end (see `conftest.py`)."""
+"""Every suite of `pettingzoo.test` on every environment; `conftest.py` prints the matrix of what ran."""
 
 from __future__ import annotations
 
