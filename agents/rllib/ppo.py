@@ -1,7 +1,8 @@
 """Stock PPO of RLlib on the environments of this project, through our wrappers, judged like every other learner.
 
-RLlib samples, estimates advantages and updates; nothing of that is changed. One module a player, none shared. What is
-added is the judgement: after every iteration the present policies become play, and play has gaps.
+RLlib samples, estimates advantages and updates. Of that only the order is fixed in which players draw random numbers
+(see `order.py`). One module a player, none shared. What is added is the judgement: after every iteration the present
+policies become play, and play has gaps.
 
 What a strategy is, and in which parameters the local gaps are measured (`local_gap_by`):
 
@@ -26,9 +27,11 @@ from ray.rllib.callbacks.callbacks import RLlibCallback
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
+from ray.rllib.policy.policy import PolicySpec
 
 from strategic_envs.agents.rllib.games import environment_game
 from strategic_envs.agents.rllib.modules import MaskedNetwork, SoftmaxNetwork
+from strategic_envs.agents.rllib.order import OrderedModules, OrderedPPOLearner
 from strategic_envs.agents.rllib.ppo_modules import GaussianPPO, LogitsPPO, MaskedPPO, SoftmaxPPO
 from strategic_envs.agents.rllib.register import register
 from strategic_envs.agents.rllib.session import gpu_count
@@ -159,7 +162,8 @@ def ppo_config(
     config = PPOConfig().environment(environment, env_config=env, disable_env_checking=True)
     config.env_runners(num_env_runners=runners, num_envs_per_env_runner=envs, episodes_to_numpy=False)
     config.learners(num_learners=0, num_gpus_per_learner=1 if device != "cpu" and gpu_count() else 0)
-    config.multi_agent(policies=set(task.players), policy_mapping_fn=own_module)
-    config.rl_module(rl_module_spec=MultiRLModuleSpec(rl_module_specs=ppo_modules(task, deviation)))
+    config.multi_agent(policies=dict.fromkeys(task.players, PolicySpec()), policy_mapping_fn=own_module)
+    modules = ppo_modules(task, deviation)
+    config.rl_module(rl_module_spec=MultiRLModuleSpec(multi_rl_module_class=OrderedModules, rl_module_specs=modules))
     config.callbacks(_Numpy).debugging(seed=seed)
-    return config.training(train_batch_size_per_learner=batch, **settings)
+    return config.training(learner_class=OrderedPPOLearner, train_batch_size_per_learner=batch, **settings)

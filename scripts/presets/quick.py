@@ -9,6 +9,9 @@ __all__ = ["AGENTS", "ENVIRONMENTS", "SUMMARY", "cells"]
 SUMMARY = "independent gradient and extragradient beside uniform random play and stock PPO, one seed"
 ENVIRONMENTS = ("continuous_game_v0", "duopoly_pricing_v0", "larger_number_v0", "layers_v0", "tic_tac_toe_v0")
 AGENTS = ("uniform_random", "independent_gd", "extragradient", "ppo")
+OPTIONS = {
+    "continuous_game_v0": {"game": "matching_pennies_box"}
+}  # on which gradient circles and extragradient settles
 
 
 def cells() -> list[Cell]:
@@ -21,4 +24,8 @@ def cells() -> list[Cell]:
     from strategic_envs.agents.roster import agent
 
     pairs = [(environment, name) for environment in ENVIRONMENTS for name in AGENTS]
-    return [Cell(environment, name, seed=0) for environment, name in pairs if agent(name).refuses(environment) is None]
+    return [
+        Cell(environment, name, seed=0, env=OPTIONS.get(environment, {}))
+        for environment, name in pairs
+        if agent(name).refuses(environment) is None
+    ]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +152,32 @@ def test_one_seed_gives_one_run_and_others_are_not_disturbed(environment: str) -
     assert first == second
     assert first[1]
     assert all(np.isfinite(v) for v in first[0].values() if isinstance(v, float))
+
+
+_PROCESS = """
+from strategic_envs.agents.rllib.ppo_run import PPORun
+from strategic_envs.agents.rllib.session import session
+with session():
+    for environment in ("larger_number_v0", "tic_tac_toe_v0"):
+        run = PPORun(environment, seed=0, envs=4, batch=32, num_epochs=2, minibatch_size=16, hidden=(8,), device="cpu")
+        run.step()
+        run.step()
+        print([t.double().sum().item() for t in run.parameters()])
+"""
+
+
+@pytest.mark.slow
+def test_the_hash_seed_of_the_process_does_not_change_a_run() -> None:
+    # RLlib walks over sets of agents' names; with these two seeds their order differs
+    outputs = []
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        run = subprocess.run(
+            [sys.executable, "-c", _PROCESS], capture_output=True, text=True, env=environment, check=True
+        )
+        outputs.append(run.stdout)
+    assert outputs[0] == outputs[1]
+    assert outputs[0].count("\n") == 2
 
 
 @pytest.mark.slow
