@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -127,5 +128,27 @@ def ray_session(agents: Iterable[str], address: str | None) -> Iterator[None]:
     require("ray.rllib", "rllib", "Training")
     from strategic_envs.agents.rllib.session import session
 
-    with session(address):
+    if address is not None:
+        _check_address(address)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(session(address))
+        except ConnectionError as error:
+            raise InputError(f"got --address {address}, where no Ray cluster answers: {error}") from error
         yield
+
+
+def _check_address(address: str) -> None:
+    """Asks `host:port` for an answer at once; Ray itself would ask for minutes."""
+    host, separator, port = address.removeprefix("ray://").rpartition(":")
+    if not separator:
+        if address not in ("auto", "local"):
+            raise InputError(f"got --address {address}, expected auto or HOST:PORT, such as 10.0.0.5:6379")
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise InputError(
+            f"got --address {address}, where nothing answers ({error}): start a cluster with `ray start --head`, or "
+            f"leave --address out for a local session"
+        ) from error

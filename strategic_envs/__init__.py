@@ -1,7 +1,8 @@
 """Games, learning dynamics and equilibrium gaps for learners that face other learners.
 
-Four words carry the project: a *game* says what players may do and what it pays; an *oracle* answers a learner's questions
-about a game; a *dynamic* is a rule by which all players learn at once; a *gap* measures how far play is from equilibrium.
+Four words carry the project: a *game* says what players may do and what it pays; an *oracle* answers a learner's
+questions about a game; a *dynamic* is a rule by which all players learn at once; a *gap* measures how far play is from
+equilibrium.
 
 Names are imported when they are first used: `import strategic_envs` itself loads neither torch nor ray.
 

@@ -178,6 +178,12 @@ class RunFolder:
         record = _read_json(self.path / "run.json", f"{self.path} is no run folder")
         return record.get("versions", {})
 
+    def discard_unused(self) -> None:
+        """Removes a folder that holds nothing but its configuration: a run that failed before its first row."""
+        if [path.name for path in self.path.iterdir()] == ["run.json"]:
+            (self.path / "run.json").unlink()
+            self.path.rmdir()
+
     @property
     def _rows_file(self) -> Path:
         return self.path / "rows.jsonl"

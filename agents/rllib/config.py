@@ -107,6 +107,8 @@ class GameDynamicsConfig(AlgorithmConfig):
         for name, value in own.items():
             if value is not NotProvided:
                 setattr(self, name, value)
+        if self.step_size is not None and self.step_size == -1:  # RLlib takes a value of -1 for one that was not set
+            raise InvalidSettingError("step_size: got -1, expected a finite number > 0, such as 0.01")
         return self
 
     def validate(self) -> None:

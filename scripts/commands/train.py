@@ -54,8 +54,12 @@ class Command:
             folder.append(row)
             out.print(_line(row), highlight=False)
 
-        with ray_session([self.agent], self.address):
-            result = train_cell(cell, device=self.device, out=folder.path, on_row=on_row)
+        try:
+            with ray_session([self.agent], self.address):
+                result = train_cell(cell, device=self.device, out=folder.path, on_row=on_row)
+        except BaseException:
+            folder.discard_unused()
+            raise
         if result.parameters_moved is False:
             out.print("note: training did not move the parameters; the gradient was zero throughout", highlight=False)
         record = {"final": result.final, "settings": result.settings, "checkpoint": _relative(result, folder.path)}

@@ -63,6 +63,8 @@ def test_options_of_the_environment_and_the_agent_reach_the_job(run, fake) -> No
         (["train", ENVIRONMENT, "--agent", "fake", "--env.game"], "--env.game has no value"),
         (["train", ENVIRONMENT, "--agent", "fake", "--env.game", "a", "--env.game", "b"], "given twice"),
         (["train", "larger_number_v0", "--agent", "fake"], "does not train larger_number_v0: it has no numbers"),
+        (["train", ENVIRONMENT, "--agent", "fake", "--address", "127.0.0.1:1"], "where nothing answers"),
+        (["train", ENVIRONMENT, "--agent", "fake", "--address", "somewhere"], "expected auto or HOST:PORT"),
         (["list", "--env.game", "x"], "they belong to train"),
         (["evaluate", "nowhere"], "there is no nowhere"),
         (["evaluate", "."], "is no checkpoint"),
@@ -75,7 +77,7 @@ def test_bad_input_exits_2_with_one_line_and_makes_nothing(run, tmp_path: Path, 
     code, _, err = run(*words)
     assert code == 2
     assert message in err and err.startswith("strategic-envs: ") and err.count("\n") == 1 and "Traceback" not in err
-    assert not list(tmp_path.iterdir())
+    assert not [p for p in tmp_path.rglob("*") if p.is_file()]
 
 
 def test_a_folder_with_results_is_refused_and_untouched(run, tmp_path: Path) -> None:
@@ -86,6 +88,13 @@ def test_a_folder_with_results_is_refused_and_untouched(run, tmp_path: Path) -> 
         code, _, err = run(*words, *more)
         assert code == 2 and "choose another folder" in err
     assert {p: p.read_bytes() for p in tmp_path.rglob("*") if p.is_file()} == before
+
+
+def test_a_run_that_fails_before_its_first_row_leaves_nothing_in_the_way(run, fake, tmp_path: Path) -> None:
+    fake.fails_on = ENVIRONMENT
+    with pytest.raises(RuntimeError):
+        run("train", ENVIRONMENT, "--agent", "fake", "--out", "here")
+    assert not (tmp_path / "here").exists()
 
 
 def test_a_run_that_did_not_finish_or_left_no_checkpoint_is_named_by_evaluate(run, tmp_path: Path) -> None:
