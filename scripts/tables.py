@@ -92,7 +92,8 @@ def leaderboard_markdown(rows: Sequence[Mapping[str, Any]], title: str, made_wit
     lines += [f"- **{name}**: {meaning}." for name, meaning in LEGEND.items()]
     lines += ["", "## How each row was made", ""]
     for row in _sorted(rows):
-        settings = ", ".join(f"{k}={number(v)}" for k, v in row.get("settings", {}).items())
+        used = {**row.get("env", {}), **row.get("settings", {})}
+        settings = ", ".join(f"{k}={number(v)}" for k, v in used.items() if v is not None)
         lines.append(f"- {row['environment']}, {row['agent']}, seed {row['seed']}: {settings or 'nothing to set'}")
     lines += ["", "Versions: " + ", ".join(f"{k} {v}" for k, v in made_with.items()) + "."]
     return "\n".join(lines) + "\n"

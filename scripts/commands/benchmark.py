@@ -108,7 +108,13 @@ def _run_cells(folder: RunFolder, cells: Sequence[Cell], device: str, address: s
 def _run_cell(folder: RunFolder, cell: Cell, device: str) -> dict[str, Any]:
     result = train_cell(cell, device=device, out=None, on_row=lambda row: None)
     name = {"environment": cell.environment, "agent": cell.agent, "seed": cell.seed}
-    row = {**result.final, **name, "settings": result.settings, "parameters_moved": result.parameters_moved}
+    row = {
+        **result.final,
+        **name,
+        "env": cell.env,
+        "settings": result.settings,
+        "parameters_moved": result.parameters_moved,
+    }
     row["exploitability_exact"] = bool(row["exploitability_exact"])
     lines = "".join(json.dumps({**point, **name}, default=float) + "\n" for point in result.rows)
     write_atomic(folder.path / "curves" / f"{cell.name}.jsonl", lines)

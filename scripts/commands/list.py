@@ -77,7 +77,10 @@ def _print_matrix(out: Console) -> None:
 
 
 def _settings(preset: dict[str, Any]) -> str:
-    return ", ".join(f"{key}={number(value)}" for key, value in preset.items()) or "yes, with nothing to set"
+    return (
+        ", ".join(f"{key}={number(value)}" for key, value in preset.items() if value is not None)
+        or "yes, with nothing to set"
+    )
 
 
 def _first_sentence(thing: object) -> str:
