@@ -88,9 +88,10 @@ def test_a_checkout_submits_a_job_that_trains_on_the_cluster_it_joins(head, tmp_
         f'python -c "{look}" && python -m strategic_envs.scripts.cli train continuous_game_v0 --agent extragradient '
         f"--iterations 20 --address auto --out {out}"
     )
-    for _ in range(30):  # the job server comes up some seconds after the head
+    early = ("Failed to connect", "No available agent to submit job")  # what a cluster that just started answers
+    for _ in range(60):
         done = ray("job", "submit", "--address", jobs, "--working-dir", ".", "--", "bash", "-c", train, cwd=checkout)
-        if "Failed to connect" not in done.stdout + done.stderr:
+        if not any(answer in done.stdout + done.stderr for answer in early):
             break
         time.sleep(1)
     assert done.returncode == 0, done.stdout + done.stderr
