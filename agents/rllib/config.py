@@ -7,6 +7,7 @@ row = algorithm.train()       # row["exploitability"], row["local_cce_gap"], ...
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -107,8 +108,8 @@ class GameDynamicsConfig(AlgorithmConfig):
         for name, value in own.items():
             if value is not NotProvided:
                 setattr(self, name, value)
-        if self.step_size is not None and self.step_size == -1:  # RLlib takes a value of -1 for one that was not set
-            raise InvalidSettingError("step_size: got -1, expected a finite number > 0, such as 0.01")
+        if self.step_size is not None and not 0 < self.step_size < math.inf:  # here, since RLlib drops a value of -1
+            raise InvalidSettingError(f"got step_size={self.step_size!r}, expected a finite number > 0, such as 0.01")
         return self
 
     def validate(self) -> None:
