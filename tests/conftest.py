@@ -17,6 +17,7 @@ os.environ.setdefault("MPLBACKEND", "agg")
 import pytest
 import torch
 from beartype import BeartypeConf, beartype
+from hypothesis import settings
 from jaxtyping import config, install_import_hook
 
 # Every shape in a signature is checked, in tests only. The hook wants the name of a decorator; ours takes an int where
@@ -27,6 +28,11 @@ sys.modules[checker.__name__] = checker
 install_import_hook("strategic_envs", "strategic_envs_checker.check")
 
 torch.set_num_threads(1)
+
+# Times vary too much for deadlines. CI draws the same examples every time; everybody else draws new ones.
+settings.register_profile("anywhere", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True)
+settings.load_profile("ci" if os.environ.get("CI") else "anywhere")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

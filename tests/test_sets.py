@@ -52,7 +52,7 @@ def inside(strategy_set: StrategySet, count: int, seed: int) -> torch.Tensor:
 
 
 @given(sets, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_projection_lands_inside_once_and_for_all(description: tuple[Any, ...], seed: int) -> None:
     strategy_set = build(description)
     p = strategy_set.project(gaussian(strategy_set, 20, seed))
@@ -64,7 +64,7 @@ def test_projection_lands_inside_once_and_for_all(description: tuple[Any, ...], 
 
 
 @given(sets, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_projection_satisfies_the_variational_inequality(description: tuple[Any, ...], seed: int) -> None:
     strategy_set = build(description)
     x, y = gaussian(strategy_set, 10, seed), inside(strategy_set, 50, seed)
@@ -75,7 +75,7 @@ def test_projection_satisfies_the_variational_inequality(description: tuple[Any,
 
 
 @given(sets, seeds)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_support_is_attained_and_never_exceeded(description: tuple[Any, ...], seed: int) -> None:
     strategy_set = build(description)
     g, y = gaussian(strategy_set, 10, seed), inside(strategy_set, 200, seed)
@@ -86,7 +86,7 @@ def test_support_is_attained_and_never_exceeded(description: tuple[Any, ...], se
 
 
 @given(sets, seeds)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_samples_and_centre_lie_inside_and_the_diameter_bounds_distances(
     description: tuple[Any, ...], seed: int
 ) -> None:
@@ -100,7 +100,7 @@ def test_samples_and_centre_lie_inside_and_the_diameter_bounds_distances(
 
 
 @given(boxes, simplices, seeds)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_support_equals_a_linear_program(box: Any, simplex: Any, seed: int) -> None:
     product = build(("product", [box, simplex]))
     (g,) = gaussian(product, 1, seed)
@@ -175,7 +175,7 @@ def test_float32_and_batches(strategy_set: StrategySet) -> None:
 
 
 @given(sets)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_sets_pickle_and_copy(description: tuple[Any, ...]) -> None:
     strategy_set = build(description)
     for clone in (pickle.loads(pickle.dumps(strategy_set)), copy.deepcopy(strategy_set)):

@@ -190,7 +190,7 @@ def random_smooth_game(seed: int) -> Game:
     return Game(utilities, sets, name="random")
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2**31), st.floats(0.005, 0.5))
 def test_online_gradient_has_the_regret_bound_of_its_step_size_on_any_smooth_game(seed: int, eta: float) -> None:
     """Every player's mean linearised regret is at most D^2/(2 eta T) + eta G^2/2; G: the largest gradient met."""

@@ -55,7 +55,7 @@ def slow_gaps(game: NormalFormGame, sigma: Tensor) -> tuple[float, float]:
     return max(cce), max(ce)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(finite_games)
 def test_finite_gaps_equal_their_definitions(drawn: tuple[int, list[int], int]) -> None:
     game, play = random_game_and_play(*drawn)
@@ -65,7 +65,7 @@ def test_finite_gaps_equal_their_definitions(drawn: tuple[int, list[int], int]) 
     assert ce >= cce - 1e-12
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(finite_games)
 def test_on_a_normal_form_game_the_local_cce_gap_is_the_cce_gap(drawn: tuple[int, list[int], int]) -> None:
     game, play = random_game_and_play(*drawn)
@@ -74,7 +74,7 @@ def test_on_a_normal_form_game_the_local_cce_gap_is_the_cce_gap(drawn: tuple[int
     assert local.per_player == pytest.approx(cce.per_player, abs=1e-12)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(finite_games)
 def test_of_a_product_the_cce_gap_is_the_largest_nash_gain(drawn: tuple[int, list[int], int]) -> None:
     game, play = random_game_and_play(*drawn)
@@ -89,7 +89,7 @@ def test_of_a_product_the_cce_gap_is_the_largest_nash_gain(drawn: tuple[int, lis
     assert nash_conv(game, play).value == pytest.approx(conv.value, abs=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(finite_games, st.integers(0, 5))
 def test_relabelling_players_relabels_the_gains(drawn: tuple[int, list[int], int], turn: int) -> None:
     game, play = random_game_and_play(*drawn)

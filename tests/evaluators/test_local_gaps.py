@@ -30,7 +30,7 @@ def drawn(strategies: StrategySet, seed: int, count: int) -> tuple[Tensor, Tenso
     return x, 3 * torch.randn(x.shape, generator=stream, dtype=torch.float64)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sampled_from(compact), seeds)
 def test_projected_gap_squared_is_below_frank_wolfe_is_below_diameter_plus_gradient_times_it(
     strategies: StrategySet, seed: int
@@ -41,7 +41,7 @@ def test_projected_gap_squared_is_below_frank_wolfe_is_below_diameter_plus_gradi
     assert bool((fw <= (strategies.diameter + g.norm(dim=-1)) * p + 1e-9).all())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.sampled_from(compact), seeds)
 def test_interpolation_gap_is_the_best_of_all_fixed_targets(strategies: StrategySet, seed: int) -> None:
     x, g = drawn(strategies, seed, 6)

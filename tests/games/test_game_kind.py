@@ -45,14 +45,14 @@ def start(game: Game, seed: int, *batch: int) -> Profile:
 
 
 @given(dims, seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_zero_sum_utilities_sum_to_zero(dims: list[int], seed: int) -> None:
     game = random_game(dims, seed, zero_sum=True)
     assert game.utilities(start(game, seed, 50)).sum(-1).abs().max() < 1e-12
 
 
 @given(dims, seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_the_field_equals_finite_differences(dims: list[int], seed: int) -> None:
     game = random_game(dims, seed)
     x, h = start(game, seed, 5), 1e-6
@@ -66,7 +66,7 @@ def test_the_field_equals_finite_differences(dims: list[int], seed: int) -> None
 
 
 @given(dims, seeds)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_jvp_and_vjp_are_products_with_the_jacobian_and_hessians_its_blocks(dims: list[int], seed: int) -> None:
     game = random_game(dims, seed)
     x = start(game, seed, 4)
@@ -83,7 +83,7 @@ def test_jvp_and_vjp_are_products_with_the_jacobian_and_hessians_its_blocks(dims
 
 
 @given(st.permutations(range(3)), seeds)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_permuting_the_players_permutes_the_field(order: list[int], seed: int) -> None:
     game = random_game([1, 2, 3], seed)
     back = [order.index(i) for i in range(3)]
@@ -99,7 +99,7 @@ def test_permuting_the_players_permutes_the_field(order: list[int], seed: int) -
 
 
 @given(dims, seeds)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_rows_of_a_batch_do_not_meet_and_one_player_is_one_part(dims: list[int], seed: int) -> None:
     game = random_game(dims, seed)
     x = start(game, seed, 2, 3)

@@ -87,7 +87,7 @@ def test_best_reply_to_the_monopoly_price_and_the_grim_trigger_threshold():
     assert threshold == pytest.approx(0.3931, abs=5e-5)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(parameters)
 def test_nash_prices_satisfy_the_first_order_condition(numbers):
     market = market_of(*numbers)
@@ -96,7 +96,7 @@ def test_nash_prices_satisfy_the_first_order_condition(numbers):
     assert torch.allclose(margin * (1 - nash.quantities), torch.full_like(margin, market.mu), rtol=1e-11)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(parameters)
 def test_monopoly_margins_are_equal_and_satisfy_the_first_order_condition(numbers):
     market = market_of(*numbers)
@@ -107,7 +107,7 @@ def test_monopoly_margins_are_equal_and_satisfy_the_first_order_condition(number
     assert float(condition.abs().max()) < 1e-10
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(parameters)
 def test_gradient_of_total_profit_vanishes_at_monopoly_prices(numbers):
     market = market_of(*numbers)

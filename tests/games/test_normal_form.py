@@ -35,7 +35,7 @@ def by_enumeration(game: NormalFormGame, x: Profile, player: int, fixed: dict[in
 
 
 @given(actions, seeds)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_utilities_and_deviation_payoffs_are_sums_over_joint_actions(actions: list[int], seed: int) -> None:
     game = random_game(actions, seed)
     x = game.sample(generator=torch.Generator().manual_seed(seed))
@@ -46,7 +46,7 @@ def test_utilities_and_deviation_payoffs_are_sums_over_joint_actions(actions: li
 
 
 @given(actions, seeds)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_the_field_is_the_gradient_and_the_best_reply_its_largest_entry(actions: list[int], seed: int) -> None:
     game = random_game(actions, seed)
     x = game.sample((3,), generator=torch.Generator().manual_seed(seed))
@@ -60,7 +60,7 @@ def test_the_field_is_the_gradient_and_the_best_reply_its_largest_entry(actions:
 
 
 @given(st.permutations(range(3)), seeds)
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_permuting_the_players_permutes_the_results(order: list[int], seed: int) -> None:
     game = random_game([2, 3, 4], seed)
     permuted = NormalFormGame(game.payoffs[order].permute(0, *(1 + j for j in order)))
