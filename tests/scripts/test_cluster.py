@@ -48,12 +48,14 @@ def head(tmp_path_factory: pytest.TempPathFactory):
     """A head node in a process of its own: its address, and the address for jobs."""
     pytest.importorskip("ray")
     pytest.importorskip("aiohttp_cors", reason="needs the extra cluster")
-    port, dashboard, client = free_ports(3)
+    port, dashboard, client, agent = free_ports(4)
     session = tmp_path_factory.mktemp("ray")
     words = [
         *("start", "--head", "--block", "--num-cpus=2", f"--port={port}", "--node-ip-address=127.0.0.1"),
         *("--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={dashboard}"),
-        *(f"--ray-client-server-port={client}", "--object-store-memory=100000000", "--disable-usage-stats"),
+        # the agent's usual port may be taken by the session that other tests hold, and jobs would find no agent then
+        *(f"--dashboard-agent-listen-port={agent}", f"--ray-client-server-port={client}"),
+        *("--object-store-memory=100000000", "--disable-usage-stats"),
         f"--temp-dir={session}",
     ]
     log = (session / "start.log").open("w")
@@ -89,7 +91,7 @@ def test_a_checkout_submits_a_job_that_trains_on_the_cluster_it_joins(head, tmp_
         f"--iterations 20 --address auto --out {out}"
     )
     early = ("Failed to connect", "No available agent to submit job")  # what a cluster that just started answers
-    for _ in range(60):
+    for _ in range(20):
         done = ray("job", "submit", "--address", jobs, "--working-dir", ".", "--", "bash", "-c", train, cwd=checkout)
         if not any(answer in done.stdout + done.stderr for answer in early):
             break
