@@ -59,7 +59,7 @@ def compiled_step(
             kernel = torch.compile(graph, dynamic=True, backend=compiler)
             with torch.no_grad():
                 kernel(*_tensors(state))
-    except Exception:
+    except Exception:  # tracing and compiling fail in too many ways to name; the eager step is always there
         return None
 
     def step(now: State) -> State:
