@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -118,7 +119,7 @@ def run(
     if not recorder.times or recorder.times[-1] != time:
         recorder.record(state, time)
     calls = {name: count - before[name] for name, count in oracle.calls.items() if count > before[name]}
-    return recorder.trajectory(calls, codes, ended, sums)
+    return replace(recorder.trajectory(calls, codes, ended, sums), compiled=stepper.kernel is not None)
 
 
 class _Stepper:

@@ -46,6 +46,7 @@ class Trajectory:
         ended: The step at which each row stopped moving, `(*batch,)`.
         sets: The players' sets.
         sums: The accumulator over all profiles that were stepped from, when `run` was asked to keep it.
+        compiled: Whether steps after the first were compiled; asked for, it is False where they could not be.
     """
 
     steps: Int[Tensor, " R"]
@@ -57,6 +58,7 @@ class Trajectory:
     ended: Int[Tensor, "*batch"]
     sets: tuple[StrategySet, ...]
     sums: FieldAccumulator | None = None
+    compiled: bool = False
 
     @property
     def final(self) -> Profile:

@@ -108,7 +108,7 @@ class GameDynamicsConfig(AlgorithmConfig):
         for name, value in own.items():
             if value is not NotProvided:
                 setattr(self, name, value)
-        if self.step_size is not None and not 0 < self.step_size < math.inf:  # here, since RLlib drops a value of -1
+        if self.step_size is not None and not 0 < self.step_size < math.inf:  # said here, not when it is built
             raise InvalidSettingError(f"got step_size={self.step_size!r}, expected a finite number > 0, such as 0.01")
         return self
 

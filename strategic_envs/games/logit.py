@@ -104,12 +104,12 @@ class LogitMarket:
     @property
     def costs(self) -> tuple[float, ...]:
         """Marginal cost of each firm."""
-        return tuple(self.cost)  # type: ignore[arg-type]  # made a tuple in __post_init__
+        return tuple(self.cost)  # pyright: ignore[reportArgumentType]  # made a tuple in __post_init__
 
     @property
     def qualities(self) -> tuple[float, ...]:
         """Quality of each firm."""
-        return tuple(self.quality)  # type: ignore[arg-type]  # made a tuple in __post_init__
+        return tuple(self.quality)  # pyright: ignore[reportArgumentType]  # made a tuple in __post_init__
 
     def quantities(self, prices: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
         """The share of customers who buy from each firm; the rest buy nothing.

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 
 import pytest
 import torch
@@ -157,7 +158,8 @@ def test_what_cannot_be_traced_runs_eagerly() -> None:
     oracle = GameOracle(game)
     state = SimultaneousGradient(0.1).init(game.profile([0.5]), oracle)
     assert compiled_step(SimultaneousGradient(0.1), state, oracle) is None
-    assert run(game, SimultaneousGradient(0.1), game.profile([0.5]), 3, compile=True).calls == {"field": 3}
+    path = run(game, SimultaneousGradient(0.1), game.profile([0.5]), 3, compile=True)
+    assert path.calls == {"field": 3} and not path.compiled
 
 
 @pytest.mark.slow
@@ -168,6 +170,8 @@ def test_a_compiled_run_has_the_same_points_calls_and_outcomes() -> None:
     fast = run(game, OptimisticGradient(0.02), x0, 200, record=20, tolerance=1e-6, compile=True)
     assert torch.allclose(eager.points.flat(), fast.points.flat(), atol=1e-12)
     assert eager.calls == fast.calls and eager.outcomes == fast.outcomes
+    assert not eager.compiled
+    assert fast.compiled == any(map(shutil.which, ("g++", "clang++", "c++")))  # or it compared eager with eager
 
 
 def test_an_oracle_that_lacks_what_a_dynamic_needs_is_refused_by_name() -> None:
