@@ -21,9 +21,10 @@ from strategic_envs.agents.dynamics.extragradient import Extragradient
 from strategic_envs.agents.dynamics.online import OnlineGradientDescent
 from strategic_envs.agents.dynamics.optimistic import OptimisticGradient
 from strategic_envs.agents.dynamics.oracle import GameOracle, Oracle
+from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.agents.dynamics.run import run
 from strategic_envs.agents.dynamics.simultaneous import SimultaneousGradient
-from strategic_envs.agents.dynamics.trajectory import Outcome, Trajectory
+from strategic_envs.agents.dynamics.trajectory import Trajectory
 from strategic_envs.errors import InvalidSettingError, UnknownNameError
 
 __all__ = [

@@ -41,6 +41,6 @@ class AlternatingGradient(Dynamic[State]):
     def step(self, state: State, oracle: Oracle) -> State:
         x = state.x
         for i in range(len(x)):
-            own = oracle.project(Profile([x[i]]) + self.step_size * oracle.field(x, i), i)
-            x = x.replace(i, own[0])
+            moved = x[i] + self.step_size * oracle.field(x, i)[0]
+            x = oracle.project(x.replace(i, moved), i)
         return State(x)

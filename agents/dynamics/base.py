@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from strategic_envs.agents.dynamics.oracle import Oracle
+from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import CheckpointError, InvalidSettingError
 from strategic_envs.profile import Profile
 
@@ -41,13 +42,16 @@ class Dynamic(ABC, Generic[S]):
     """An update rule on a joint field.
 
     Class attributes: `name` is what lists and errors call it, `needs` what it asks of its oracle, `summary` one line
-    for a reader, `state_type` the class of its states. Rows of a batch never influence each other.
+    for a reader, `state_type` the class of its states. Rows of a batch never influence each other. A method that takes
+    one start says `batched = False`, and `run` maps it over the batch. `experimental` marks rules without a theory.
     """
 
     name: ClassVar[str]
     summary: ClassVar[str]
     needs: ClassVar[tuple[str, ...]] = ("field", "project")
     state_type: ClassVar[type[State]] = State
+    batched: ClassVar[bool] = True
+    experimental: ClassVar[bool] = False
 
     @abstractmethod
     def init(self, x0: Profile, oracle: Oracle) -> S:
@@ -60,6 +64,14 @@ class Dynamic(ABC, Generic[S]):
     def point(self, state: S) -> Profile:
         """The profile that is played in a state."""
         return state.x
+
+    def status(self, state: S) -> Outcome:
+        """Whether the method itself has ended: `MAX_STEPS` while it goes on. Only where `batched` is False."""
+        return Outcome.MAX_STEPS
+
+    def explain(self, state: S) -> str:
+        """Why `status` says `FAILED`, and what might help; empty otherwise."""
+        return ""
 
     def rate(self, state: S) -> float | Tensor:
         """The step size that the next step from this state uses; NaN for a dynamic without one."""

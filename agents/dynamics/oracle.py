@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from strategic_envs.errors import OracleError
+from strategic_envs.evaluators.local import projected_gaps
 from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.profile import Profile
 from strategic_envs.sets import StrategySet
@@ -72,9 +73,14 @@ class Oracle(ABC):
         return self._field(x, player)
 
     def project(self, x: Profile, player: int | None = None) -> Profile:
-        """The nearest profile in the sets; with `player`, x has this player's part alone, and so has the result."""
-        sets = self.sets if player is None else (self.sets[player],)
-        return Profile(s.project(t) for s, t in zip(sets, x, strict=True))
+        """The nearest profile in the sets; with `player`, only this player's part is projected, the others stay."""
+        if player is not None:
+            return x.replace(player, self.sets[player].project(x[player]))
+        return Profile(s.project(t) for s, t in zip(self.sets, x, strict=True))
+
+    def residuals(self, x: Profile, g: Profile) -> Float[Tensor, "*batch n"]:
+        """Every player's projected local Nash gap at x, where the field is g; 0 exactly at first-order equilibria."""
+        return projected_gaps(self.sets, x, g)
 
     def jvp(self, x: Profile, v: Profile) -> Profile:
         """The directional derivative of the field, `DV(x) v`."""

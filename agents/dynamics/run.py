@@ -19,10 +19,10 @@ from torch import Tensor
 from strategic_envs.agents.dynamics.base import Dynamic, State, keep_rows
 from strategic_envs.agents.dynamics.compiled import compiled_step
 from strategic_envs.agents.dynamics.oracle import GameOracle, Oracle
-from strategic_envs.agents.dynamics.trajectory import Outcome, Trajectory
+from strategic_envs.agents.dynamics.outcome import Outcome
+from strategic_envs.agents.dynamics.trajectory import Trajectory, merged
 from strategic_envs.errors import InvalidSettingError, InvalidStrategyError, OracleError
 from strategic_envs.evaluators.accumulator import FieldAccumulator
-from strategic_envs.evaluators.local import projected_gaps
 from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.profile import Profile
 
@@ -80,6 +80,11 @@ def run(
     _check(oracle, dynamic, steps, check_every, tolerance)
     x = _check_start(oracle, x0)
     wanted = _recorded(record, steps)
+    if not dynamic.batched and x.batch_shape:  # a method of one start: a run for each
+        settings = {"record": record, "tolerance": tolerance, "check_every": check_every, "divergence": divergence}
+        rows = [Profile(row) for row in zip(*(t.reshape(-1, t.shape[-1]) for t in x), strict=True)]
+        runs = [run(oracle, dynamic, row, steps, accumulate=accumulate, **settings) for row in rows]
+        return merged(runs, x.batch_shape)
     before = oracle.calls.copy()
     state = dynamic.init(x, oracle)
     recorder = _Recorder(dynamic, oracle)
@@ -95,31 +100,33 @@ def run(
         codes[rows], ended[rows] = int(outcome), time
         moving = moving & ~rows
 
-    stepper = _Stepper(dynamic, oracle, compile)
-    time = 0
+    stepper = _Stepper(dynamic, oracle, compile and dynamic.batched)
+    time, last = 0, state
     while True:
         if tolerance is not None and (time % check_every == 0 or time == steps):
             stop(recorder.gap(state) <= tolerance, Outcome.CONVERGED, time)
         if time in wanted:
             recorder.record(state, time)
+        if not dynamic.batched:
+            stop(moving & (dynamic.status(state) is not Outcome.MAX_STEPS), dynamic.status(state), time)
         if time == steps or not bool(moving.any()):
             break
         if sums is not None:
             sums.update(dynamic.point(state), recorder.field(state), moving.double())
         new = stepper.step(state)
-        point = dynamic.point(new)
-        suspect = not _all_below(point, divergence)
+        suspect = not _all_below(new.x, divergence)  # of the iterate itself: what is played may be its projection
         if suspect:
-            stop(~point.isfinite(), Outcome.NONFINITE, time)
+            stop(~new.x.isfinite(), Outcome.NONFINITE, time)
         if suspect or not bool(moving.all()):
             new = keep_rows(moving, new, state)
-        state, time = new, time + 1
+        last, state, time = state, new, time + 1
         if suspect:
-            stop(dynamic.point(state).norm() > divergence, Outcome.DIVERGED, time)
+            stop(state.x.norm() > divergence, Outcome.DIVERGED, time)
     if not recorder.times or recorder.times[-1] != time:
         recorder.record(state, time)
     calls = {name: count - before[name] for name, count in oracle.calls.items() if count > before[name]}
-    return replace(recorder.trajectory(calls, codes, ended, sums), compiled=stepper.kernel is not None)
+    found = recorder.trajectory(calls, codes, ended, sums, (dynamic.point(state) - dynamic.point(last)).norm())
+    return replace(found, compiled=stepper.kernel is not None, notes=(dynamic.explain(state),) * (not batch))
 
 
 class _Stepper:
@@ -150,6 +157,8 @@ class _Recorder:
         self.times: list[int] = []
         self.points: list[Profile] = []
         self.fields: list[Profile] = []
+        self.residuals: list[Tensor] = []
+        self.outside: list[Tensor] = []
         self.rates: list[Tensor] = []
 
     def field(self, state: State) -> Profile:
@@ -157,26 +166,32 @@ class _Recorder:
             return self.oracle.field(self.dynamic.point(state))
 
     def gap(self, state: State) -> Tensor:
-        return projected_gaps(self.oracle.sets, self.dynamic.point(state), self.field(state)).amax(-1)
+        return self.oracle.residuals(self.dynamic.point(state), self.field(state)).amax(-1)
 
     def record(self, state: State, time: int) -> None:
+        point, field = self.dynamic.point(state), self.field(state)
         self.times.append(time)
-        self.points.append(self.dynamic.point(state))
-        self.fields.append(self.field(state))
+        self.points.append(point)
+        self.fields.append(field)
+        self.residuals.append(self.oracle.residuals(point, field).amax(-1))
+        self.outside.append((self.oracle.project(state.x) - state.x).norm())
         self.rates.append(torch.as_tensor(self.dynamic.rate(state), dtype=torch.float64))
 
     def trajectory(
-        self, calls: dict[str, int], codes: Tensor, ended: Tensor, sums: FieldAccumulator | None
+        self, calls: dict[str, int], codes: Tensor, ended: Tensor, sums: FieldAccumulator | None, moved: Tensor
     ) -> Trajectory:
         return Trajectory(
             steps=torch.tensor(self.times),
             points=Profile(torch.stack(t) for t in zip(*self.points, strict=True)),
             fields=Profile(torch.stack(t) for t in zip(*self.fields, strict=True)),
+            residuals=torch.stack(self.residuals),
             step_sizes=torch.stack(self.rates),
             calls=calls,
             codes=codes,
             ended=ended,
             sets=self.oracle.sets,
+            outside=torch.stack(self.outside),
+            moved=moved,
             sums=sums,
         )
 

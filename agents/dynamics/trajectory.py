@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum
 
-from jaxtyping import Int
+import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
+from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import InvalidStrategyError
 from strategic_envs.evaluators.accumulator import FieldAccumulator
 from strategic_envs.evaluators.gap import Gap
-from strategic_envs.evaluators.local import projected_gaps
 from strategic_envs.play import Empirical
 from strategic_envs.profile import Profile
 from strategic_envs.sets import StrategySet
 
-__all__ = ["Outcome", "Trajectory"]
-
-
-class Outcome(IntEnum):
-    """How a run ended; `str` gives the name that tables show."""
-
-    MAX_STEPS = 0
-    CONVERGED = 1
-    DIVERGED = 2
-    NONFINITE = 3
-
-    def __str__(self) -> str:
-        return self.name.lower()
+__all__ = ["Trajectory", "merged"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,24 +29,33 @@ class Trajectory:
         steps: The recorded steps `(R,)`: row r was recorded after `steps[r]` steps; the last row is the end.
         points: The profiles there, tensors `(R, *batch, d_i)`.
         fields: The fields there, of the same shapes.
+        residuals: The projected local Nash gap at every recorded point, largest over players, `(R, *batch)`.
         step_sizes: The step size that was used next, `(R,)` or `(R, *batch)`; NaN for a dynamic without one.
         calls: Oracle calls of the whole run; one batched call counts once.
         codes: An `Outcome` for each row of the batch, `(*batch,)`.
         ended: The step at which each row stopped moving, `(*batch,)`.
         sets: The players' sets.
         sums: The accumulator over all profiles that were stepped from, when `run` was asked to keep it.
+        outside: How far the iterate itself lay outside the sets at each recorded step, `(R, *batch)`; `points` are what
+            is played, and lie inside.
+        moved: How far each row's point moved in the last step that was taken, `(*batch,)`; 0 for rows that ended early.
+        notes: For each row (flattened) what a method that gave up says; empty strings otherwise.
         compiled: Whether steps after the first were compiled; asked for, it is False where they could not be.
     """
 
     steps: Int[Tensor, " R"]
     points: Profile
     fields: Profile
+    residuals: Float[Tensor, "R *batch"]
     step_sizes: Tensor
     calls: Mapping[str, int]
     codes: Int[Tensor, "*batch"]
     ended: Int[Tensor, "*batch"]
     sets: tuple[StrategySet, ...]
+    outside: Float[Tensor, "R *batch"]
+    moved: Float[Tensor, "*batch"]
     sums: FieldAccumulator | None = None
+    notes: tuple[str, ...] = ()
     compiled: bool = False
 
     @property
@@ -87,9 +85,24 @@ class Trajectory:
         """How many rows ended in each way."""
         return {str(o): int((self.codes == o).sum()) for o in Outcome}
 
+    def verdicts(self, solved: float = 1e-3, rest: float = 1e-9) -> list[str]:
+        """What became of each row, batch dimensions flattened.
+
+        `solved`: its last point has a projected gap below `solved`. `resting`: it has not, yet the last step moved it
+        by at most `rest`: a rest point of the rule that is no solution. `moving`: neither. `diverged`, `nonfinite`
+        and `failed` are the outcomes of that name.
+        """
+        bad = {Outcome.DIVERGED, Outcome.NONFINITE, Outcome.FAILED}
+        gaps, moved = self.gaps()[-1].reshape(-1).tolist(), self.moved.reshape(-1).tolist()
+        verdicts = []
+        for code, gap, step in zip(self.codes.reshape(-1).tolist(), gaps, moved, strict=True):
+            ended = "solved" if gap < solved else "resting" if step <= rest else "moving"
+            verdicts.append(str(Outcome(code)) if Outcome(code) in bad else ended)
+        return verdicts
+
     def gaps(self) -> Tensor:
         """The projected local Nash gap at every recorded point, largest over players, `(R, *batch)`."""
-        return projected_gaps(self.sets, self.points, self.fields).amax(-1)
+        return self.residuals
 
     def empirical(self, row: int | tuple[int, ...] = ()) -> Empirical:
         """The recorded play of one start, every recorded profile equally often, as far as it moved.
@@ -121,3 +134,40 @@ class Trajectory:
         if self.sums is None:
             raise InvalidStrategyError("this run kept no sums: call run(..., accumulate=True)")
         return self.sums.gap(self.sets)
+
+
+def merged(runs: Sequence[Trajectory], batch: Sequence[int]) -> Trajectory:
+    """One trajectory of runs that were made one by one, a row each; a row that ended stays where it is.
+
+    Args:
+        runs: The runs of one game and one dynamic, each from one start.
+        batch: The batch shape that the rows fill.
+    """
+    steps = torch.tensor(sorted({int(t) for run in runs for t in run.steps}), dtype=torch.int64)
+    held = [torch.searchsorted(run.steps, steps, right=True) - 1 for run in runs]
+
+    def join(values: Sequence[Tensor]) -> Tensor:  # one a run, (R, ...) each, with its own R
+        rows = torch.stack([value[index] for value, index in zip(values, held, strict=True)], dim=1)
+        return rows.reshape(len(steps), *batch, *rows.shape[2:])
+
+    def shaped(values: Sequence[Tensor]) -> Tensor:  # one a run, ()
+        return torch.stack(list(values)).reshape(*batch)
+
+    calls: Counter[str] = Counter()
+    for run in runs:
+        calls.update(run.calls)
+    return Trajectory(
+        steps=steps,
+        points=Profile(join(t) for t in zip(*(run.points for run in runs), strict=True)),
+        fields=Profile(join(t) for t in zip(*(run.fields for run in runs), strict=True)),
+        residuals=join([run.residuals for run in runs]),
+        step_sizes=join([run.step_sizes for run in runs]),
+        calls=dict(calls),
+        codes=shaped([run.codes for run in runs]),
+        ended=shaped([run.ended for run in runs]),
+        sets=runs[0].sets,
+        outside=join([run.outside for run in runs]),
+        moved=shaped([run.moved for run in runs]),
+        sums=FieldAccumulator.stacked([run.sums for run in runs if run.sums is not None], batch),
+        notes=tuple(note for run in runs for note in run.notes),
+    )

@@ -80,6 +80,17 @@ class FieldAccumulator:
         self.field = tuple(a + b for a, b in zip(self.field, fields, strict=True))
         self.product = tuple(a + b for a, b in zip(self.product, products, strict=True))
 
+    @classmethod
+    def stacked(cls, runs: Sequence[FieldAccumulator], batch: Sequence[int]) -> FieldAccumulator | None:
+        """The sums of runs without batch dimensions as those of one batch; None when there are none."""
+        if not runs:
+            return None
+        joined = cls()
+        joined.weight = torch.stack([run._weight() for run in runs]).reshape(*batch)
+        joined.field = tuple(torch.stack(f).reshape(*batch, -1) for f in zip(*(r.field for r in runs), strict=True))
+        joined.product = tuple(torch.stack(p).reshape(*batch) for p in zip(*(r.product for r in runs), strict=True))
+        return joined
+
     def mean_field(self) -> Profile:
         """The weighted mean field, tensors `(*batch, d_i)`."""
         weight = self._weight().unsqueeze(-1)
