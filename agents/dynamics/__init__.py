@@ -15,29 +15,47 @@ import inspect
 import pkgutil
 from typing import Any
 
+from strategic_envs.agents.dynamics.adaptive_extragradient import AdaptiveExtragradient
 from strategic_envs.agents.dynamics.alternating import AlternatingGradient
+from strategic_envs.agents.dynamics.anchored import AnchoredExtragradient
 from strategic_envs.agents.dynamics.base import Dynamic, State, state_from_dict, state_to_dict
+from strategic_envs.agents.dynamics.consensus import ConsensusOptimization
+from strategic_envs.agents.dynamics.cooperative import CooperativeGradient
+from strategic_envs.agents.dynamics.curvature_eg_plus import CurvatureEGPlus
+from strategic_envs.agents.dynamics.eg_plus import EGPlus
 from strategic_envs.agents.dynamics.extragradient import Extragradient
+from strategic_envs.agents.dynamics.follow_the_ridge import FollowTheRidge
+from strategic_envs.agents.dynamics.hedge import Hedge
 from strategic_envs.agents.dynamics.online import OnlineGradientDescent
 from strategic_envs.agents.dynamics.optimistic import OptimisticGradient
 from strategic_envs.agents.dynamics.oracle import GameOracle, Oracle
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.agents.dynamics.run import run
 from strategic_envs.agents.dynamics.simultaneous import SimultaneousGradient
+from strategic_envs.agents.dynamics.symplectic import SymplecticGradient
 from strategic_envs.agents.dynamics.trajectory import Trajectory
 from strategic_envs.errors import InvalidSettingError, UnknownNameError
 
 __all__ = [
+    "AdaptiveExtragradient",
     "AlternatingGradient",
+    "AnchoredExtragradient",
+    "ConsensusOptimization",
+    "CooperativeGradient",
+    "CurvatureEGPlus",
     "Dynamic",
+    "EGPlus",
     "Extragradient",
+    "FollowTheRidge",
     "GameOracle",
+    "Hedge",
     "OnlineGradientDescent",
     "OptimisticGradient",
     "Oracle",
     "Outcome",
     "SimultaneousGradient",
     "State",
+    "SymplecticGradient",
     "Trajectory",
     "dynamic",
     "dynamics",
@@ -51,8 +69,8 @@ def dynamics() -> dict[str, type[Dynamic[Any]]]:
     """All dynamics of this folder by name.
 
     Example:
-        >>> list(dynamics())[:2]
-        ['alternating_gradient', 'extragradient']
+        >>> "extragradient" in dynamics()
+        True
     """
     found: dict[str, type[Dynamic[Any]]] = {}
     for info in pkgutil.iter_modules(__path__):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -20,8 +20,9 @@ from strategic_envs.agents.dynamics.oracle import Oracle
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import CheckpointError, InvalidSettingError
 from strategic_envs.profile import Profile
+from strategic_envs.sets import StrategySet
 
-__all__ = ["Dynamic", "State", "check_step_size", "keep_rows", "state_from_dict", "state_to_dict"]
+__all__ = ["Dynamic", "State", "check_share", "check_step_size", "keep_rows", "state_from_dict", "state_to_dict"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +66,10 @@ class Dynamic(ABC, Generic[S]):
         """The profile that is played in a state."""
         return state.x
 
+    def suits(self, sets: Sequence[StrategySet]) -> str | None:
+        """Why this rule cannot play on these sets, one a player, and what would; None where it can."""
+        return None
+
     def status(self, state: S) -> Outcome:
         """Whether the method itself has ended: `MAX_STEPS` while it goes on. Only where `batched` is False."""
         return Outcome.MAX_STEPS
@@ -89,6 +94,18 @@ def check_step_size(dynamic: Dynamic[Any], value: object) -> None:
         raise InvalidSettingError(
             f"{dynamic.name}: got step_size={value!r}, expected a finite number > 0, such as 0.01"
         )
+
+
+def check_share(dynamic: Dynamic[Any], name: str, value: object, *, closed: bool = False) -> None:
+    """Refuses a setting that is not a number in (0, 1), or in (0, 1] with `closed`.
+
+    Raises:
+        InvalidSettingError: Naming the dynamic, the setting and the value.
+    """
+    good = isinstance(value, int | float) and not isinstance(value, bool) and (0 < value < 1 or (closed and value == 1))
+    if not good:
+        interval = "(0, 1]" if closed else "(0, 1)"
+        raise InvalidSettingError(f"{dynamic.name}: got {name}={value!r}, expected a number in {interval}")
 
 
 def state_to_dict(state: State) -> dict[str, Tensor]:

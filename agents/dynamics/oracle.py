@@ -11,6 +11,7 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor
@@ -27,9 +28,9 @@ __all__ = ["GameOracle", "Oracle"]
 class Oracle(ABC):
     """The joint field of a game and its players' sets.
 
-    A subclass writes `_field`, and any of `_jvp`, `_vjp`, `_hessian`, `_jacobian` that it can; the public methods count
-    the calls and delegate. `calls` maps a name to the number of calls; a call for one player's part counts under
-    `field_of_one`.
+    A subclass writes `_field`, and any of `_jvp`, `_vjp`, `_hessian`, `_jacobian`, `_welfare_gradient`,
+    `_welfare_hessian` that it can; the public methods count the calls and delegate. `calls` maps a name to the number
+    of calls; a call for one player's part counts under `field_of_one`.
 
     Args:
         sets: One strategy set a player.
@@ -57,11 +58,17 @@ class Oracle(ABC):
     def _jacobian(self, x: Profile) -> Tensor:
         raise self._cannot("jacobian")
 
+    def _welfare_gradient(self, x: Profile, weights: Sequence[float] | None) -> Profile:
+        raise self._cannot("welfare_gradient")
+
+    def _welfare_hessian(self, x: Profile, weights: Sequence[float] | None) -> Tensor:
+        raise self._cannot("welfare_hessian")
+
     def _cannot(self, what: str) -> OracleError:
         return OracleError(f"{self.name}: this oracle gives no {what}; use an oracle or a dynamic that does")
 
     def provides(self, what: str) -> bool:
-        """Whether this oracle gives `field`, `project`, `jvp`, `vjp`, `hessian` or `jacobian`."""
+        """Whether this oracle gives `field`, `project`, `jvp`, `vjp`, `hessian`, `jacobian` or another of its calls."""
         if what in ("field", "project", "sets"):
             return True
         method = getattr(type(self), f"_{what}", None)
@@ -73,10 +80,13 @@ class Oracle(ABC):
         return self._field(x, player)
 
     def project(self, x: Profile, player: int | None = None) -> Profile:
-        """The nearest profile in the sets; with `player`, only this player's part is projected, the others stay."""
+        """The nearest profile in the sets; with `player`, only this player's part is projected, the others stay.
+
+        What is not finite has no nearest point: it comes out as NaN, and not as the end of an interval.
+        """
         if player is not None:
-            return x.replace(player, self.sets[player].project(x[player]))
-        return Profile(s.project(t) for s, t in zip(self.sets, x, strict=True))
+            return x.replace(player, _nearest(self.sets[player], x[player]))
+        return Profile(map(_nearest, self.sets, x))
 
     def residuals(self, x: Profile, g: Profile) -> Float[Tensor, "*batch n"]:
         """Every player's projected local Nash gap at x, where the field is g; 0 exactly at first-order equilibria."""
@@ -101,6 +111,23 @@ class Oracle(ABC):
         """The matrix DV(x)."""
         self.calls["jacobian"] += 1
         return self._jacobian(x)
+
+    def welfare_gradient(self, x: Profile, weights: Sequence[float] | None = None) -> Profile:
+        """Every player's gradient of the sum of all utilities, or of their weighted sum."""
+        self.calls["welfare_gradient"] += 1
+        return self._welfare_gradient(x, weights)
+
+    def welfare_hessian(
+        self, x: Profile, weights: Sequence[float] | None = None
+    ) -> Float[Tensor, "*batch total total"]:
+        """The Hessian of that sum in all coordinates, players in order."""
+        self.calls["welfare_hessian"] += 1
+        return self._welfare_hessian(x, weights)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Calls inside this context see the same data; an exact oracle always does."""
+        yield
 
     @contextmanager
     def uncounted(self) -> Iterator[None]:
@@ -136,7 +163,8 @@ class GameOracle(Oracle):
     def provides(self, what: str) -> bool:
         if what == "utilities":
             return hasattr(self.game, "utilities")
-        return super().provides(what) and (what != "hessian" or hasattr(self.game, "hessian"))
+        of_utilities = what in ("hessian", "welfare_gradient", "welfare_hessian")
+        return super().provides(what) and (not of_utilities or hasattr(self.game, what))
 
     def _field(self, x: Profile, player: int | None) -> Profile:
         if player is not None:
@@ -152,10 +180,23 @@ class GameOracle(Oracle):
         return self.game.vjp(x, w)
 
     def _hessian(self, x: Profile, i: int, j: int | None) -> Tensor:
-        hessian = getattr(self.game, "hessian", None)
-        if hessian is None:
-            raise self._cannot("hessian")
-        return hessian(x, i, j)
+        return self._ask("hessian", x, i, j)
 
     def _jacobian(self, x: Profile) -> Tensor:
         return self.game.jacobian(x)
+
+    def _welfare_gradient(self, x: Profile, weights: Sequence[float] | None) -> Profile:
+        return self._ask("welfare_gradient", x, weights)
+
+    def _welfare_hessian(self, x: Profile, weights: Sequence[float] | None) -> Tensor:
+        return self._ask("welfare_hessian", x, weights)
+
+    def _ask(self, what: str, *arguments: object) -> Any:
+        """Something that only games with utilities have."""
+        if not hasattr(self.game, what):
+            raise self._cannot(what)
+        return getattr(self.game, what)(*arguments)
+
+
+def _nearest(strategies: StrategySet, x: Tensor) -> Tensor:
+    return strategies.project(x) + 0.0 * x  # 0 times infinity is NaN: a clamp would hide that a field was infinite

@@ -8,8 +8,7 @@ infinite stays at its last finite profile.
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +16,7 @@ import torch
 from torch import Tensor
 
 from strategic_envs.agents.dynamics.base import Dynamic, State, keep_rows
-from strategic_envs.agents.dynamics.compiled import compiled_step
+from strategic_envs.agents.dynamics.compiled import CompiledStep, compiled_step
 from strategic_envs.agents.dynamics.oracle import GameOracle, Oracle
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.agents.dynamics.trajectory import Trajectory, merged
@@ -56,8 +55,8 @@ def run(
         divergence: Stop rows whose norm exceeds this.
         accumulate: Keep the sums for the local CCE gap of the whole run (`Trajectory.local_cce_gap`), over every
             profile that was stepped from, recorded or not.
-        compile: Compile the step after the first, where it can be (`strategic_envs.agents.dynamics.compiled`): the same
-            numbers up to rounding, faster in long runs and large batches.
+        compile: Compile the step, where it can be (`strategic_envs.agents.dynamics.compiled`): the same numbers up to
+            rounding, faster in long runs and large batches.
 
     Returns:
         The trajectory.
@@ -65,7 +64,8 @@ def run(
     Raises:
         OracleError: If the oracle lacks something that the dynamic needs.
         InvalidStrategyError: If a start is outside its set, NaN, or of a wrong shape.
-        InvalidSettingError: If a number of steps is negative or an interval is below one.
+        InvalidSettingError: If the dynamic is not made for these sets or so many players, a number of steps is
+            negative, or an interval is below one.
 
     Example:
         >>> from strategic_envs.agents.dynamics.extragradient import Extragradient
@@ -130,23 +130,19 @@ def run(
 
 
 class _Stepper:
-    """Steps, by a compiled kernel if asked to; the first step is eager and shows which calls a step makes."""
+    """Steps, by a compiled kernel if asked to and where there can be one."""
 
     def __init__(self, dynamic: Dynamic[Any], oracle: Oracle, compile: bool) -> None:
         self.dynamic, self.oracle, self.compile = dynamic, oracle, compile
-        self.kernel: Callable[[State], State] | None = None
-        self.calls: Counter[str] = Counter()
+        self.kernel: CompiledStep | None = None
 
     def step(self, state: State) -> State:
-        if self.kernel is not None:
-            self.oracle.calls.update(self.calls)
-            return self.kernel(state)
-        before = self.oracle.calls.copy()
-        new = self.dynamic.step(state, self.oracle)
         if self.compile:
-            self.calls = self.oracle.calls - before
-            self.kernel, self.compile = compiled_step(self.dynamic, new, self.oracle), False
-        return new
+            self.kernel, self.compile = compiled_step(self.dynamic, state, self.oracle), False
+        if self.kernel is None:
+            return self.dynamic.step(state, self.oracle)
+        self.oracle.calls.update(self.kernel.calls)
+        return self.kernel(state)
 
 
 class _Recorder:
@@ -209,6 +205,9 @@ def _check(oracle: Oracle, dynamic: Dynamic[Any], steps: int, check_every: int, 
             f"{dynamic.name} needs {' and '.join(lacking)}, which the oracle of {oracle.name} does not give: "
             "use a game with utilities that are differentiable so often, or a first-order dynamic"
         )
+    unsuited = dynamic.suits(oracle.sets)
+    if unsuited is not None:
+        raise InvalidSettingError(f"{dynamic.name}, on {oracle.name}: {unsuited}")
     if steps < 0 or check_every < 1:
         raise InvalidSettingError(
             f"run: got steps={steps} and check_every={check_every}, expected steps >= 0 and check_every >= 1"

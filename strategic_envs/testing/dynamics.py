@@ -10,17 +10,22 @@ from torch import Tensor
 from strategic_envs.agents.dynamics.base import Dynamic, State, state_from_dict, state_to_dict
 from strategic_envs.agents.dynamics.oracle import GameOracle, Oracle
 from strategic_envs.agents.dynamics.run import run
-from strategic_envs.errors import OracleError
+from strategic_envs.errors import InvalidSettingError, OracleError
 from strategic_envs.games.kinds.game import Game
+from strategic_envs.games.kinds.known import Equilibrium, Known
 from strategic_envs.profile import Profile
 from strategic_envs.seeding import torch_stream
 from strategic_envs.sets import Ball, Box, Simplex
 
 __all__ = ["check_dynamic"]
 
+_ODD = [Ball([0.0], 1.0) for _ in range(5)]
+
 
 def check_dynamic(dynamic: Dynamic[Any], *, seed: int = 0, steps: int = 20) -> None:
-    """Checks that a dynamic keeps its promises, on a smooth three-player game over a box, a ball and a simplex.
+    """Checks that a dynamic keeps its promises, on the first of three smooth games that suits it.
+
+    The games: three players over a box, a ball and a simplex; two zero-sum players over boxes; two over simplices.
 
     1. `name`, `summary` and `needs` are declared, and `init` gives a state of the declared `state_type`.
     2. Every point stays in the sets and keeps its shape and dtype.
@@ -29,8 +34,10 @@ def check_dynamic(dynamic: Dynamic[Any], *, seed: int = 0, steps: int = 20) -> N
     5. A state survives `state_to_dict` and `state_from_dict`: the continuation is bit-identical.
     6. A first-order Nash point inside the sets stays where it is.
     7. `step` changes neither the state nor the start that it was given.
-    8. The oracle is called, and the calls are counted; `run` refuses an oracle that lacks a need.
-    Not yet checked: other devices and float32; convergence of any kind, which belongs in each dynamic's own tests.
+    8. The oracle is called, and the calls are counted; `run` refuses an oracle that lacks a need, and sets that do not
+       suit.
+    A method of one start (`batched = False`) is checked on one start. Not yet checked: other devices and float32;
+    convergence of any kind, which belongs in each dynamic's own tests.
 
     Args:
         dynamic: The dynamic, with step sizes around 0.05.
@@ -47,8 +54,9 @@ def check_dynamic(dynamic: Dynamic[Any], *, seed: int = 0, steps: int = 20) -> N
     who = getattr(dynamic, "name", type(dynamic).__name__)
     for attribute in ("name", "summary", "needs", "state_type"):
         assert getattr(dynamic, attribute, None), f"{who}: the class attribute {attribute!r} is missing"
-    game = _smooth_game()
-    starts = game.sample((4,), generator=torch_stream(seed, "check_dynamic"))
+    game = _game_for(dynamic)
+    rows = 4 if dynamic.batched else 1
+    starts = game.sample((rows,) if dynamic.batched else (), generator=torch_stream(seed, "check_dynamic"))
     untouched = starts.clone()
 
     oracle = GameOracle(game)
@@ -64,7 +72,7 @@ def check_dynamic(dynamic: Dynamic[Any], *, seed: int = 0, steps: int = 20) -> N
 
     again = _states(dynamic, starts, GameOracle(game), steps)
     assert _same(dynamic.point(again[-1]), last), f"{who}: two runs from one start differ"
-    for row in range(4):
+    for row in range(rows if dynamic.batched else 0):
         single = _states(dynamic, starts.map(lambda t, row=row: t[row]), GameOracle(game), steps)[-1]
         error = float((dynamic.point(single).flat() - last.flat()[row]).abs().max())
         assert error <= 1e-9, f"{who}: row {row} moves by {error} when the other rows are left out"
@@ -80,7 +88,7 @@ def check_dynamic(dynamic: Dynamic[Any], *, seed: int = 0, steps: int = 20) -> N
     left, right = state_to_dict(a), state_to_dict(b)
     assert all(torch.equal(left[k], right[k]) for k in left), f"{who}: a restored state continues differently"
 
-    rest = game.profile([0.0, 0.0], [0.0, 0.0], [1 / 3, 1 / 3, 1 / 3])
+    rest = Profile(t[0] for t in game.known().equilibria[0].points)
     state = _states(dynamic, rest, GameOracle(game), steps)[-1]
     moved = float((dynamic.point(state).flat() - rest.flat()).abs().max())
     assert moved <= 1e-12, f"{who}: a first-order Nash point moves by {moved}"
@@ -98,7 +106,15 @@ def _same(a: Profile, b: Profile) -> bool:
     return all(torch.equal(s, t) for s, t in zip(a, b, strict=True))
 
 
-def _smooth_game() -> Game:
+def _game_for(dynamic: Dynamic[Any]) -> Game:
+    for game in (_three_sets(), _zero_sum(), _simplices()):
+        if dynamic.suits(game.sets) is None:
+            return game
+    reason = dynamic.suits(_three_sets().sets)
+    raise AssertionError(f"{dynamic.name}: suits none of the games of this check, such as box, ball, simplex: {reason}")
+
+
+def _three_sets() -> Game:
     """A game whose field is zero at (0, 0, centre of the simplex), with rotation and curvature."""
 
     def utilities(x: tuple[Tensor, ...]) -> Tensor:
@@ -108,7 +124,33 @@ def _smooth_game() -> Game:
         third = -(b * c).sum(-1) - (x[2] ** 2).sum(-1)
         return torch.stack([first, second, third], dim=-1)
 
-    return Game(utilities, [Box(-1, 1, dim=2), Ball([0.0, 0.0], 1.0), Simplex(3)], name="contract")
+    sets = [Box(-1, 1, dim=2), Ball([0.0, 0.0], 1.0), Simplex(3)]
+    return Game(utilities, sets, name="contract", known=_rests_at([0.0, 0.0], [0.0, 0.0], [1 / 3, 1 / 3, 1 / 3]))
+
+
+def _zero_sum() -> Game:
+    """A min-max game whose maximiser is strictly concave."""
+
+    def f(x: Tensor, y: Tensor) -> Tensor:
+        return (x * y).sum(-1) + 0.2 * (x**3).sum(-1) - (y**2).sum(-1) - 0.1 * (y**4).sum(-1)
+
+    sets = [Box(-1, 1, dim=2), Box(-1, 1, dim=2)]
+    return Game.minmax(f, sets, name="zero_sum_contract", known=_rests_at([0.0, 0.0], [0.0, 0.0]))
+
+
+def _simplices() -> Game:
+    """Rock, paper, scissors against an opponent who also likes to mix."""
+
+    def utilities(x: tuple[Tensor, ...]) -> Tensor:
+        won = (x[0] * (x[1].roll(1, -1) - x[1].roll(-1, -1))).sum(-1)
+        return torch.stack([won, -won - 0.5 * (x[1] ** 2).sum(-1)], dim=-1)
+
+    third = [1 / 3, 1 / 3, 1 / 3]
+    return Game(utilities, [Simplex(3), Simplex(3)], name="simplex_contract", known=_rests_at(third, third))
+
+
+def _rests_at(*point: list[float]) -> Known:
+    return Known(equilibria=(Equilibrium.pure("first_order_nash", list(point)),))
 
 
 class _FieldOnly(Oracle):
@@ -125,6 +167,15 @@ class _FieldOnly(Oracle):
 
 
 def _check_refusal(dynamic: Dynamic[Any], game: Game, starts: Profile) -> None:
+    reason = dynamic.suits(_ODD)
+    if reason is not None:
+        odd = Game(lambda x: torch.cat(x, dim=-1), _ODD, name="odd")
+        try:
+            run(odd, dynamic, odd.profile(*[[0.0]] * 5), 1)
+        except (InvalidSettingError, OracleError) as error:
+            assert isinstance(error, OracleError) or reason in str(error), f"{dynamic.name}: refused with {error}"
+        else:
+            raise AssertionError(f"{dynamic.name}: ran on sets that do not suit it: {reason}")
     oracle = _FieldOnly(game)
     lacking = [need for need in dynamic.needs if not oracle.provides(need)]
     try:

@@ -154,5 +154,46 @@ class Game(VIGame):
             return self.utilities(tuple(full))[i]
 
         block = jacrev(grad(u, argnums=1 if i == j else 0), argnums=1)
-        value = vmap(block)(rows[i], rows[j], *rows)
+        with self._derivatives(f"the Hessian of player_{i}'s utility"):
+            value = vmap(block)(rows[i], rows[j], *rows)
         return value.reshape(*batch, self.dims[i], self.dims[j])
+
+    def welfare_gradient(self, x: Sequence[Tensor], weights: Sequence[float] | None = None) -> Profile:
+        """Every player's gradient of the (weighted) sum of all utilities, in one backward pass.
+
+        Args:
+            x: A profile, tensors `(*batch, d_i)`.
+            weights: One number a player; all one when not given.
+
+        Example:
+            >>> from strategic_envs.sets import Box
+            >>> gift = Game(lambda x: torch.cat([-x[0], 3 * x[0]], -1), [Box(0, 1), Box(0, 1)])
+            >>> gift.welfare_gradient(gift.profile([0.5], [0.5])).flat().tolist()
+            [2.0, 0.0]
+        """
+        batch = torch.broadcast_shapes(*(t.shape[:-1] for t in x))
+        with torch.enable_grad():
+            leaves = [t.detach().expand(*batch, t.shape[-1]).clone().requires_grad_() for t in x]
+            welfare = self._welfare(weights, tuple(leaves))
+            if not welfare.requires_grad:  # utilities that are locally constant
+                return Profile(map(torch.zeros_like, leaves)).detach()
+            gradients = torch.autograd.grad(welfare, leaves, allow_unused=True, materialize_grads=True)
+            return Profile(gradients)
+
+    def welfare_hessian(
+        self, x: Sequence[Tensor], weights: Sequence[float] | None = None
+    ) -> Float[Tensor, "*batch total total"]:
+        """The Hessian of the (weighted) sum of all utilities in all coordinates, players in order."""
+        profile = Profile(x)
+        batch, total = profile.batch_shape, sum(self.dims)
+        flat = Profile(t.expand(*batch, t.shape[-1]) for t in profile).flat().reshape(-1, total)
+
+        def welfare(row: Tensor) -> Tensor:
+            return self._welfare(weights, tuple(Profile.from_flat(row, self.dims)))
+
+        with self._derivatives("the Hessian of the welfare"):
+            return vmap(jacrev(grad(welfare)))(flat).reshape(*batch, total, total)
+
+    def _welfare(self, weights: Sequence[float] | None, x: tuple[Tensor, ...]) -> Tensor:
+        u = self.utilities(x)
+        return (u if weights is None else u * torch.as_tensor(weights, dtype=u.dtype, device=u.device)).sum()

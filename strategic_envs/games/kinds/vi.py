@@ -6,7 +6,8 @@ along `V = -F`, the *ascent field*; everything that needs no utilities is define
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 from jaxtyping import Float
@@ -132,12 +133,14 @@ class VIGame:
     def jvp(self, x: Sequence[Tensor], v: Sequence[Tensor]) -> Profile:
         """The directional derivative `DV(x) v` of the field."""
         # Twice in reverse mode, for w -> DV^T w is linear with transpose DV: forward mode lacks some operations.
-        pulled = vjp(self._functional_field, tuple(x))
-        return Profile(vjp(lambda *w: pulled[1](w)[0], *pulled[0])[1](tuple(v)))
+        with self._derivatives("a derivative of the field"):
+            pulled = vjp(self._functional_field, tuple(x))
+            return Profile(vjp(lambda *w: pulled[1](w)[0], *pulled[0])[1](tuple(v)))
 
     def vjp(self, x: Sequence[Tensor], w: Sequence[Tensor]) -> Profile:
         """The transposed product `DV(x)^T w`."""
-        return Profile(vjp(self._functional_field, tuple(x))[1](tuple(w))[0])
+        with self._derivatives("a derivative of the field"):
+            return Profile(vjp(self._functional_field, tuple(x))[1](tuple(w))[0])
 
     def jacobian(self, x: Sequence[Tensor]) -> Float[Tensor, "*batch total total"]:
         """The matrix DV(x): rows are field coordinates, columns the coordinates that are moved."""
@@ -148,4 +151,16 @@ class VIGame:
         def field(row: Tensor) -> Tensor:
             return torch.cat(self._functional_field(tuple(Profile.from_flat(row, self.dims))), dim=-1)
 
-        return vmap(jacrev(field))(flat).reshape(*batch, total, total)
+        with self._derivatives("the Jacobian of the field"):
+            return vmap(jacrev(field))(flat).reshape(*batch, total, total)
+
+    @contextmanager
+    def _derivatives(self, what: str) -> Iterator[None]:
+        """Says which game cannot be differentiated so often, where torch only says which operation."""
+        try:
+            yield
+        except (RuntimeError, NotImplementedError) as error:
+            raise InvalidGameError(
+                f"{self.name}: torch cannot give {what}: {error}. It needs torch operations on tensors throughout, "
+                "each differentiable so often: no .item(), numpy or branching on values; or use a first-order dynamic"
+            ) from error
