@@ -65,17 +65,30 @@ class StochasticOracle(GameOracle):
         super().__init__(game)
         self.source, self.seed, self.draws = game, seed, draws
         self.evaluation = game if evaluation is None else evaluation
-        self._measuring = False
+        self._measuring = self._holding = False
         self._measured: tuple[Profile, Profile] | None = None
         if draws:  # derivatives continue on the draw that was seen last
             self.game = self._draw(draws - 1)
 
     def field(self, x: Profile, player: int | None = None) -> Profile:
         """The ascent field at x on fresh data; on the evaluation game inside `uncounted()`."""
-        if not self._measuring:
-            self.game, self._last = self._draw(self.draws), None
-            self.draws += 1
+        if not (self._measuring or self._holding):
+            self._redraw()
         return super().field(x, player)
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Calls inside this context see one and the same draw, the next one."""
+        self._redraw()
+        self._holding = True
+        try:
+            yield
+        finally:
+            self._holding = False
+
+    def _redraw(self) -> None:
+        self.game, self._last = self._draw(self.draws), None
+        self.draws += 1
 
     def _draw(self, number: int) -> VIGame:
         # a generator of the CPU, so that every device sees the same data

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from strategic_envs.errors import InvalidGameError
 from strategic_envs.sets.base import StrategySet, SupportPoint, vector
 
 __all__ = ["Box"]
+
+_SHOWN = 16  # coordinates whose bounds are written out
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -54,6 +56,8 @@ class Box(StrategySet):
         if same:
             tail = f", dim={self.dim}" if self.dim > 1 else ""
             return f"Box({self.low[0].item()}, {self.high[0].item()}{tail})"
+        if self.dim > _SHOWN:
+            return f"Box(low from {self.low.min()} to {self.low.max()}, high to {self.high.max()}, dim={self.dim})"
         return f"Box({self.low.tolist()}, {self.high.tolist()})"
 
     @property
@@ -66,6 +70,11 @@ class Box(StrategySet):
 
     def project(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         return x.clamp(self.low.to(x), self.high.to(x))
+
+    def contains(self, x: Float[Tensor, "*batch dim"], atol: float = 1e-6) -> Bool[Tensor, "*batch"]:
+        """Whether no coordinate is further than `atol` outside: rounding does not add up over many coordinates."""
+        near = (self.project(x) - x).abs().amax(-1) <= atol
+        return near & x.isfinite().all(-1)
 
     def support(self, g: Float[Tensor, "*batch dim"]) -> SupportPoint:
         low, high = self.low.to(g), self.high.to(g)
