@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 
 import pytest
 import torch
@@ -15,11 +14,8 @@ from strategic_envs.agents.dynamics import (
     Oracle,
     SimultaneousGradient,
     State,
-    dynamic,
-    dynamics,
     run,
 )
-from strategic_envs.agents.dynamics.compiled import compiled_step
 from strategic_envs.errors import InvalidSettingError, InvalidStrategyError, OracleError
 from strategic_envs.evaluators import local_cce_gap
 from strategic_envs.games.catalogue import game as catalogue_game
@@ -133,45 +129,6 @@ class NeedsCurvature(Dynamic[State]):
 
     def step(self, state: State, oracle: Oracle) -> State:
         raise AssertionError("run must refuse before it starts")
-
-
-@pytest.mark.parametrize("name", sorted(dynamics()))
-def test_the_traced_step_gives_the_numbers_of_the_eager_step(name: str) -> None:
-    game, method = catalogue_game("f1", box=3.0), dynamic(name, step_size=0.01)
-    oracle = GameOracle(game)
-    x0 = game.sample((7,), generator=torch.Generator().manual_seed(0))
-    state = method.init(x0, oracle)
-    step = compiled_step(method, state, oracle, compiler="eager")
-    assert step is not None
-    fast = state
-    for _ in range(20):
-        state, fast = method.step(state, oracle), step(fast)
-    assert torch.allclose(fast.x.flat(), state.x.flat(), atol=1e-13)
-
-
-def test_what_cannot_be_traced_runs_eagerly() -> None:
-    def stubborn(x: tuple[Tensor, ...]) -> Tensor:
-        u = x[0] * (1.0 if float(x[0].detach().sum()) > 0 else 2.0)
-        return u.sum(-1, keepdim=True)
-
-    game = Game(stubborn, [Box(-1, 1)], name="stubborn")
-    oracle = GameOracle(game)
-    state = SimultaneousGradient(0.1).init(game.profile([0.5]), oracle)
-    assert compiled_step(SimultaneousGradient(0.1), state, oracle) is None
-    path = run(game, SimultaneousGradient(0.1), game.profile([0.5]), 3, compile=True)
-    assert path.calls == {"field": 3} and not path.compiled
-
-
-@pytest.mark.slow
-def test_a_compiled_run_has_the_same_points_calls_and_outcomes() -> None:
-    game = catalogue_game("three_player_polynomial")
-    x0 = game.sample((50,), generator=torch.Generator().manual_seed(0))
-    eager = run(game, OptimisticGradient(0.02), x0, 200, record=20, tolerance=1e-6)
-    fast = run(game, OptimisticGradient(0.02), x0, 200, record=20, tolerance=1e-6, compile=True)
-    assert torch.allclose(eager.points.flat(), fast.points.flat(), atol=1e-12)
-    assert eager.calls == fast.calls and eager.outcomes == fast.outcomes
-    assert not eager.compiled
-    assert fast.compiled == any(map(shutil.which, ("g++", "clang++", "c++")))  # or it compared eager with eager
 
 
 def test_an_oracle_that_lacks_what_a_dynamic_needs_is_refused_by_name() -> None:
