@@ -22,7 +22,7 @@ from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
 )
 
-from strategic_envs.agents.dynamics import state_from_dict, state_to_dict
+from strategic_envs.agents.dynamics import Outcome, state_from_dict, state_to_dict
 from strategic_envs.agents.rllib.checkpoint import check_belongs, read_metadata, write_metadata
 from strategic_envs.agents.rllib.config import GameDynamicsConfig
 from strategic_envs.agents.rllib.judge import judge
@@ -42,9 +42,10 @@ _STATE = "strategic_envs"
 class GameDynamics(Algorithm):
     """Runs a dynamic of this project on the oracle of an environment.
 
-    `train()` reports, beside what RLlib reports, `outcome` (`"running"`, or `"nonfinite"` once a gradient or a strategy
-    would not be finite: parameters are then kept as they were, for good), `field_calls`, `env_steps`, and in iterations
-    with an evaluation the gaps of `judge`, at the top and under `evaluation`.
+    `train()` reports, beside what RLlib reports, `outcome`, `explain`, `field_calls`, `env_steps`, and in iterations
+    with an evaluation the gaps of `judge`, at the top and under `evaluation`. The outcome is `"running"` until a
+    gradient or a strategy would not be finite (`"nonfinite"`), or the method itself has come to its end (`"converged"`)
+    or gave up (`"failed"`, and `explain` says why): from then on the parameters stay as they are.
     """
 
     config: GameDynamicsConfig  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -64,8 +65,8 @@ class GameDynamics(Algorithm):
         self.oracle = RLlibOracle(self.task, self._each_learner, self._each_runner)
         self.accumulator = FieldAccumulator()
         self.history: list[Profile] = []
-        self.outcome = "running"
         self.state = self.dynamic.init(self.task.initial().to(self._device()), self.oracle)
+        self.outcome = self._status()
         self._publish()
 
     def _device(self) -> torch.device:
@@ -85,6 +86,10 @@ class GameDynamics(Algorithm):
         """The parameters that are played now, flat, one vector a player."""
         return self.dynamic.point(self.state)
 
+    def path(self) -> Profile | None:
+        """The points played so far, tensors `(T, d_i)`; None where strategies are not points of the game's sets."""
+        return Profile(torch.stack(t) for t in zip(*self.history, strict=True)) if self.history else None
+
     def _publish(self) -> None:
         """Writes the point of the dynamic's state into all modules, the local runner's included."""
         point = self.point()
@@ -93,10 +98,17 @@ class GameDynamics(Algorithm):
         if local is not None:
             local.load(point)
 
+    def _status(self) -> str:
+        """Where the method says it is: only methods of one start come to an end of their own."""
+        status = Outcome.MAX_STEPS if self.dynamic.batched else self.dynamic.status(self.state)
+        return "running" if status is Outcome.MAX_STEPS else str(status)
+
     def training_step(self) -> None:
         steps = self.oracle.steps
-        if self.outcome == "running":
-            self._step()
+        for _ in range(self.config.steps_per_iteration):
+            if self.outcome == "running":
+                self._step()
+        self._publish()
         made = self.oracle.steps - steps
         self.metrics.log_value((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED), made, reduce="sum")
         self.metrics.log_value((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), made, reduce="lifetime_sum")
@@ -113,9 +125,13 @@ class GameDynamics(Algorithm):
             self.history += [point] if point is not None else []
             self.accumulator.update(played.detach().to("cpu"), field.detach().to("cpu"))
             self.state = state
+            self.outcome = self._status()
         else:
             self.outcome = "nonfinite"
-        self._publish()
+
+    def explain(self) -> str:
+        """Why the method gave up, if it did."""
+        return self.dynamic.explain(self.state) if self.outcome == "failed" else ""
 
     def step(self) -> dict[str, Any]:
         result = super().step()
@@ -123,6 +139,7 @@ class GameDynamics(Algorithm):
             **result,
             **result.get(EVALUATION_RESULTS, {}),
             "outcome": self.outcome,
+            "explain": self.explain(),
             "env_steps": self.oracle.steps,
             "field_calls": sum(self.oracle.calls.values()),
         }

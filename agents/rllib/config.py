@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import MISSING, fields
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import torch
 from ray.rllib.algorithms.algorithm_config import AlgorithmConfig, NotProvided
 from ray.rllib.core.rl_module.multi_rl_module import MultiRLModuleSpec
 
-from strategic_envs.agents.dynamics import Dynamic, dynamic
+from strategic_envs.agents.dynamics import Dynamic, dynamic, dynamics
 from strategic_envs.agents.rllib.games import environment_game
 from strategic_envs.agents.rllib.session import gpu_count
 from strategic_envs.agents.rllib.tasks import Options, Task, task_for
@@ -40,7 +41,8 @@ class GameDynamicsConfig(AlgorithmConfig):
         super().__init__(algo_class=algo_class or GameDynamics)
         self.dynamic: str | Dynamic[Any] = "simultaneous_gradient"
         self.dynamic_options: Mapping[str, Any] = {}
-        self.step_size: float | None = None
+        self.step_size: float | tuple[float, ...] | None = None
+        self.steps_per_iteration = 1
         self.game: Any = None
         self.device: Literal["auto", "cpu", "cuda"] = "auto"
         self.field: Literal["exact", "sampled"] | None = None
@@ -59,7 +61,8 @@ class GameDynamicsConfig(AlgorithmConfig):
         *,
         dynamic: str | Dynamic[Any] = NotProvided,  # pyright: ignore[reportArgumentType]
         dynamic_options: Mapping[str, Any] = NotProvided,  # pyright: ignore[reportArgumentType]
-        step_size: float = NotProvided,  # pyright: ignore[reportArgumentType]
+        step_size: float | tuple[float, ...] | None = NotProvided,  # pyright: ignore[reportArgumentType]
+        steps_per_iteration: int = NotProvided,  # pyright: ignore[reportArgumentType]
         game: Any = NotProvided,
         device: Literal["auto", "cpu", "cuda"] = NotProvided,  # pyright: ignore[reportArgumentType]
         field: Literal["exact", "sampled"] | None = NotProvided,  # pyright: ignore[reportArgumentType]
@@ -75,7 +78,9 @@ class GameDynamicsConfig(AlgorithmConfig):
         Args:
             dynamic: The name of a dynamic (`dynamics()` lists them), or a dynamic with its settings.
             dynamic_options: Further settings of a dynamic that is given by name.
-            step_size: The step size of a dynamic that is given by name; None takes the default of the kind of game.
+            step_size: The step size of a dynamic that is given by name; None takes the default of the kind of game, if
+                the dynamic has none itself.
+            steps_per_iteration: How many steps of the dynamic one training iteration takes.
             game: A game to train on, in place of an environment's id.
             device: Where learners work: `"auto"` takes a GPU if the cluster has one.
             field: `"exact"` or `"sampled"` gradients; None takes the default of the kind of game.
@@ -96,6 +101,7 @@ class GameDynamicsConfig(AlgorithmConfig):
             "dynamic": dynamic,
             "dynamic_options": dynamic_options,
             "step_size": step_size,
+            "steps_per_iteration": steps_per_iteration,
             "game": game,
             "device": device,
             "field": field,
@@ -108,8 +114,12 @@ class GameDynamicsConfig(AlgorithmConfig):
         for name, value in own.items():
             if value is not NotProvided:
                 setattr(self, name, value)
-        if self.step_size is not None and not 0 < self.step_size < math.inf:  # said here, not when it is built
+        sizes = self.step_size if isinstance(self.step_size, tuple) else (self.step_size,)
+        if not all(eta is None or 0 < eta < math.inf for eta in sizes):  # said here, not when it is built
             raise InvalidSettingError(f"got step_size={self.step_size!r}, expected a finite number > 0, such as 0.01")
+        steps = self.steps_per_iteration
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise InvalidSettingError(f"got steps_per_iteration={steps!r}, expected a whole number >= 1")
         return self
 
     def validate(self) -> None:
@@ -118,13 +128,13 @@ class GameDynamicsConfig(AlgorithmConfig):
         Raises:
             UnknownNameError: If there is no such environment or dynamic.
             InvalidGameError: If the environment's game is none that RLlib trains here.
-            InvalidSettingError: If a setting does not fit the game.
+            InvalidSettingError: If a setting does not fit the game, or the dynamic refuses it.
+            OracleError: If the dynamic needs derivatives that there are none of.
         """
         from strategic_envs.agents.rllib.null_runner import NullEnvRunner
         from strategic_envs.agents.rllib.runner import BatchedEnvRunner
 
-        task = self.task()
-        self.make_dynamic(task)
+        task = self.check()
         self.policies = dict.fromkeys(task.players, (None, None, None, None))  # pyright: ignore[reportAttributeAccessIssue]
         self.policy_mapping_fn = _own_module
         self.env_runner_cls = BatchedEnvRunner if task.sampled else NullEnvRunner
@@ -132,6 +142,12 @@ class GameDynamicsConfig(AlgorithmConfig):
             self.num_env_runners = 0  # nothing is played
         self._choose_device()
         super().validate()
+
+    def check(self) -> Task:
+        """The task, if the dynamic can run on it; it starts nothing and makes nothing. Raises what `validate` does."""
+        task = self.task()
+        task.check(self.make_dynamic(task))
+        return task
 
     def _choose_device(self) -> None:
         if self.device not in ("auto", "cpu", "cuda"):
@@ -179,8 +195,13 @@ class GameDynamicsConfig(AlgorithmConfig):
         """
         if isinstance(self.dynamic, Dynamic):
             return self.dynamic
-        step_size = task.step_size if self.step_size is None else self.step_size
-        return dynamic(self.dynamic, **{"step_size": step_size, **self.dynamic_options})
+        settings = {k: tuple(v) if isinstance(v, list) else v for k, v in self.dynamic_options.items()}
+        if self.step_size is not None:
+            settings = {"step_size": self.step_size, **settings}
+        elif self.dynamic in dynamics():  # the default is of the kind of game, where the dynamic asks for one
+            required = {f.name for f in fields(cast("Any", dynamics()[self.dynamic])) if f.default is MISSING}
+            settings = {**dict.fromkeys(required & {"step_size"}, task.step_size), **settings}
+        return dynamic(self.dynamic, **settings)
 
     def get_default_learner_class(self) -> type[GameLearner]:
         from strategic_envs.agents.rllib.learner import GameLearner

@@ -64,6 +64,17 @@ class GameLearner(TorchLearner):
             sample = sample.share(self._learner_index, self.config.num_learners)
         return self.task.estimate(modules, players, sample.to(self.device))
 
+    def derivative(self, what: str, draw: Draw, arguments: Sequence[Any]) -> Any:
+        """A derivative of the exact field at the parameters loaded: what an oracle's method of this name answers.
+
+        Args:
+            what: `"jvp"`, `"vjp"`, `"hessian"`, `"jacobian"`, ...
+            draw: Which minibatch of data, where there is one.
+            arguments: What the method takes after the profile.
+        """
+        here = [a.to(self.device) if isinstance(a, Tensor | Profile) else a for a in arguments]
+        return self.task.derivative(what, self.modules, draw, here)
+
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
         """No optimizer: steps are taken by a dynamic."""
 

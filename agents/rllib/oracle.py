@@ -1,7 +1,7 @@
 """The oracle over RLlib: `field(x)` loads x into the modules, samples, and returns raw policy gradients.
 
-Every dynamic of `agents/dynamics` runs on it unchanged. Weights travel to the runners together with the order to
-sample, so that none can play with old ones.
+Every dynamic of `agents/dynamics` runs on it unchanged, as far as the task gives the derivatives that it needs. Weights
+travel to the runners together with the order to sample, so that none can play with old ones.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from strategic_envs.agents.dynamics.oracle import Oracle
@@ -36,8 +37,6 @@ class RLlibOracle(Oracle):
     NaN or infinite, and stays so until `begin`.
     """
 
-    name = "rllib"
-
     def __init__(
         self,
         task: Task,
@@ -45,6 +44,7 @@ class RLlibOracle(Oracle):
         each_runner: Callable[[Callable[[BatchedEnvRunner], Any]], list[Any]],
     ) -> None:
         super().__init__(task.sets)
+        self.name = f"{task.game.name} through RLlib"
         self.task = task
         self._each_learner = each_learner
         self._each_runner = each_runner
@@ -87,6 +87,43 @@ class RLlibOracle(Oracle):
             self._seen = field
         return field
 
+    def provides(self, what: str) -> bool:
+        return self.task.provides(what)
+
+    def project(self, x: Profile, player: int | None = None) -> Profile:
+        exact = self.task.closed_form()
+        return super().project(x, player) if exact is None else exact.project(x, player)
+
+    def residuals(self, x: Profile, g: Profile) -> Float[Tensor, "*batch n"]:
+        exact = self.task.closed_form()
+        return super().residuals(x, g) if exact is None else exact.residuals(x, g)
+
+    def _jvp(self, x: Profile, v: Profile) -> Profile:
+        return self._derivative("jvp", x, v)
+
+    def _vjp(self, x: Profile, w: Profile) -> Profile:
+        return self._derivative("vjp", x, w)
+
+    def _hessian(self, x: Profile, i: int, j: int | None) -> Tensor:
+        return self._derivative("hessian", x, i, j)
+
+    def _jacobian(self, x: Profile) -> Tensor:
+        return self._derivative("jacobian", x)
+
+    def _welfare_gradient(self, x: Profile, weights: Sequence[float] | None) -> Profile:
+        return self._derivative("welfare_gradient", x, weights)
+
+    def _welfare_hessian(self, x: Profile, weights: Sequence[float] | None) -> Tensor:
+        return self._derivative("welfare_hessian", x, weights)
+
+    def _derivative(self, what: str, x: Profile, *arguments: Any) -> Any:
+        """Asks the first learner, where the modules are; derivatives are exact, so all would say the same."""
+        draw = Draw(self.iteration, self.call)
+        ask = partial(_derive, what=what, x=x.detach().clone(), draw=draw, arguments=arguments)
+        answer = self._each_learner(ask)[0].to(x[0])
+        self.finite = self.finite and bool(answer.isfinite().all() if isinstance(answer, Tensor) else answer.isfinite())
+        return answer
+
     def _sample(self, flat: Profile, draw: Draw) -> Sample:
         samples = self._each_runner(partial(_play, x=flat, draw=draw))
         if not samples:
@@ -119,6 +156,12 @@ def _differentiate(learner: Any, x: Profile, players: Sequence[int], draw: Draw,
     learner.load(x)
     gradients = learner.field(players, draw, sample)
     return [g.cpu() for g in gradients] if learner.config.num_learners else gradients
+
+
+def _derive(learner: Any, what: str, x: Profile, draw: Draw, arguments: Sequence[Any]) -> Any:
+    learner.load(x)
+    answer = learner.derivative(what, draw, arguments)
+    return answer.to("cpu") if learner.config.num_learners else answer
 
 
 def _same(x: Profile, y: Profile | None) -> bool:

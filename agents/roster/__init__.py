@@ -1,6 +1,7 @@
 """The roster: everybody who plays, as the command line and the leaderboards know them.
 
-Each file of this folder that defines `AGENT` adds one. Nothing here imports ray before an agent trains with it.
+Each file of this folder that defines `AGENT` adds one, one that defines `AGENTS` several. Nothing here imports ray
+before an agent trains with it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ __all__ = ["GAPS", "Agent", "Job", "Result", "agent", "agents", "evaluate_checkp
 @functools.cache
 def _found() -> dict[str, Agent]:
     modules = (importlib.import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__))
-    found = [module.AGENT for module in modules if hasattr(module, "AGENT")]
+    found = [one for m in modules for one in (*getattr(m, "AGENTS", ()), *([m.AGENT] if hasattr(m, "AGENT") else []))]
     return {one.name: one for one in sorted(found, key=lambda one: one.name)}
 
 
@@ -28,8 +29,8 @@ def agents() -> dict[str, Agent]:
     """All agents by name.
 
     Example:
-        >>> list(agents())
-        ['extragradient', 'independent_gd', 'ppo', 'uniform_random']
+        >>> {"extragradient", "independent_gd", "ppo", "uniform_random"} <= set(agents())
+        True
     """
     return dict(_found())
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from strategic_envs.errors import InvalidSettingError, UnknownNameError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 __all__ = ["GAPS", "Agent", "Job", "Result", "Rows"]
 
@@ -55,6 +58,8 @@ class Result:
         settings: The hyper-parameters that were used, all of them.
         checkpoint: The checkpoint's folder, if one was written.
         parameters_moved: Whether training changed the parameters; None for an agent that has none.
+        path: The points played, one profile after the other, as tensors `(T, d_i)`, where strategies are points of the
+            game's own sets; None elsewhere.
     """
 
     rows: list[dict[str, Any]]
@@ -62,18 +67,33 @@ class Result:
     settings: dict[str, Any]
     checkpoint: Path | None
     parameters_moved: bool | None
+    path: Sequence[Tensor] | None = None
 
 
 class Agent(ABC):
     """One way to play, one file in this folder.
 
-    A file defines `AGENT`, an object of a subclass. Files import neither ray nor torch when they are imported, so the
-    roster can be listed at once and without the extra.
+    A file defines `AGENT`, an object of a subclass, or several in `AGENTS`. Files import neither ray nor torch when
+    they are imported, so the roster can be listed at once and without the extra.
     """
 
-    name: ClassVar[str]
-    summary: ClassVar[str]
+    name: str
+    summary: str
     needs_ray: ClassVar[bool]
+
+    def own(self) -> dict[str, Any]:
+        """The hyper-parameters that only this agent has, with their defaults; lists show them once, not a preset."""
+        return {}
+
+    def check(self, job: Job) -> None:
+        """Refuses a job that cannot be trained, before anything is made or started.
+
+        Raises:
+            UnknownNameError: If there is no such environment or hyper-parameter.
+            InvalidSettingError: If a hyper-parameter makes no sense, or the agent refuses the environment.
+            OracleError: If the agent needs derivatives that the game does not give.
+        """
+        self.resolve(job)
 
     def refuses(self, environment: str) -> str | None:
         """Why this agent does not play an environment, in one line; None when it does."""
@@ -147,7 +167,7 @@ class Rows:
             **{
                 k: v
                 for k, v in gaps.items()
-                if k.startswith("utility_") or k in ("local_gap_by", "cce_gap_of", "outcome")
+                if k.startswith("utility_") or k in ("local_gap_by", "cce_gap_of", "outcome") or (k == "explain" and v)
             },
         }
         self.all.append(row)

@@ -8,7 +8,7 @@ network a step of 0.3 serves the latter and sends the former's weights away, alt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from strategic_envs.agents.roster.game_dynamics import DynamicsAgent
 
@@ -18,10 +18,10 @@ __all__ = ["AGENT", "Extragradient"]
 class Extragradient(DynamicsAgent):
     """Extragradient on the joint field."""
 
-    name: ClassVar[str] = "extragradient"
-    summary: ClassVar[str] = "extragradient: look one step ahead, move by the field found there"
-    config: ClassVar[str] = "ExtragradientConfig"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    name: str = "extragradient"
+    summary: str = "extragradient: look one step ahead, move by the field found there"
+    dynamic: str = "extragradient"
+    presets: Mapping[str, Mapping[str, Any]] = {
         "continuous_game_v0": {"iterations": 200, "evaluate_every": 10, "step_size": 0.05},
         "duopoly_pricing_v0": {"iterations": 40, "step_size": 20.0, "games_per_sample": 256, "horizon": 100},
         "larger_number_v0": {"step_size": 1.0, "games_per_sample": 4096},

@@ -7,7 +7,7 @@ and is stochastic gradient descent where they are not (layers of a network).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from strategic_envs.agents.roster.game_dynamics import DynamicsAgent
 
@@ -17,10 +17,10 @@ __all__ = ["AGENT", "IndependentGD"]
 class IndependentGD(DynamicsAgent):
     """Simultaneous gradient ascent, each player on its own utility."""
 
-    name: ClassVar[str] = "independent_gd"
-    summary: ClassVar[str] = "independent gradient: every player ascends its own utility"
-    config: ClassVar[str] = "IndependentGDConfig"
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    name: str = "independent_gd"
+    summary: str = "independent gradient: every player ascends its own utility"
+    dynamic: str = "simultaneous_gradient"
+    presets: Mapping[str, Mapping[str, Any]] = {
         "continuous_game_v0": {"iterations": 200, "evaluate_every": 10, "step_size": 0.05},
         "duopoly_pricing_v0": {"iterations": 40, "step_size": 20.0, "games_per_sample": 256, "horizon": 100},
         "larger_number_v0": {"step_size": 1.0, "games_per_sample": 4096},

@@ -31,10 +31,10 @@ class PPO(Agent):
     Hyper-parameters are those of `strategic_envs.agents.rllib.ppo.ppo_config`.
     """
 
-    name: ClassVar[str] = "ppo"
-    summary: ClassVar[str] = "stock PPO of RLlib, one policy a player"
+    name: str = "ppo"
+    summary: str = "stock PPO of RLlib, one policy a player"
     needs_ray: ClassVar[bool] = True
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+    presets: Mapping[str, Mapping[str, Any]] = {
         "continuous_game_v0": {"evaluate_every": 2, "lr": 1e-2},
         "duopoly_pricing_v0": {"lr": 1e-3},
         "larger_number_v0": {"lr": 0.05},

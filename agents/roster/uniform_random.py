@@ -16,8 +16,8 @@ class UniformRandom(Agent):
     How it is played and in which parameters its local gaps are measured: `strategic_envs.baselines.fixed`.
     """
 
-    name: ClassVar[str] = "uniform_random"
-    summary: ClassVar[str] = "uniformly random actions, or random weights: learns nothing"
+    name: str = "uniform_random"
+    summary: str = "uniformly random actions, or random weights: learns nothing"
     needs_ray: ClassVar[bool] = False
 
     def preset(self, environment: str) -> dict[str, Any]:

@@ -19,15 +19,19 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
+from strategic_envs.agents.dynamics import Dynamic, Oracle
 from strategic_envs.agents.rllib.modules import flat_parameters, load_parameters
 from strategic_envs.agents.rllib.sampling import Scores, score_objective
-from strategic_envs.errors import InvalidSettingError
+from strategic_envs.errors import InvalidSettingError, OracleError
 from strategic_envs.evaluators.gap import Gap
 from strategic_envs.play import Empirical, Independent, TabularPlay
 from strategic_envs.profile import Profile
 from strategic_envs.sets import Box, StrategySet
 
-__all__ = ["Draw", "Options", "Play", "Sample", "Task"]
+__all__ = ["DERIVATIVES", "Draw", "Options", "Play", "Sample", "Task"]
+
+DERIVATIVES = ("jvp", "vjp", "hessian", "jacobian", "utilities", "welfare_gradient", "welfare_hessian")
+"""What an oracle may give beside the field and the projection."""
 
 Play = Independent | Empirical | TabularPlay
 
@@ -109,12 +113,14 @@ class Task(ABC):
     """One kind of game as RLlib trains it.
 
     Class attributes: `parameterisation` names what the strategies are, for tables; `fields` lists the ways the
-    gradient can be computed, the default first; `step_size` is a dynamic's when none is given.
+    gradient can be computed, the default first; `step_size` is a dynamic's when none is given; `derivatives` lists what
+    else than the field there is, of what `closed_form` gives.
     """
 
     parameterisation: ClassVar[str]
     fields: ClassVar[tuple[str, ...]]
     step_size: ClassVar[float]
+    derivatives: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, game: Any, options: Options) -> None:
         self.game = game
@@ -153,6 +159,71 @@ class Task(ABC):
     def sets(self) -> tuple[StrategySet, ...]:
         """Where each player's parameters live: everywhere, unless a kind of game says otherwise."""
         return tuple(Box(-math.inf, math.inf, dim=t.shape[-1]) for t in self.initial())
+
+    def closed_form(self, draw: Draw | None = None) -> Oracle | None:
+        """An oracle that gives the exact field in these parameters, and derivatives of it, without any module.
+
+        Args:
+            draw: Which minibatch of data, where there is one.
+
+        Returns:
+            The oracle; None where gradients are sampled, or come from networks.
+        """
+        return None
+
+    def provides(self, what: str) -> bool:
+        """Whether a dynamic on this task may ask for `what`: `field`, `project`, `jvp`, `hessian`, ..."""
+        if what in ("field", "project", "sets"):
+            return True
+        exact = self.closed_form() if what in self.derivatives else None
+        return exact is not None and exact.provides(what)
+
+    def derivative(
+        self, what: str, modules: Sequence[TorchRLModule], draw: Draw | None, arguments: Sequence[Any]
+    ) -> Profile | Tensor:
+        """What `closed_form` answers at the parameters of the modules.
+
+        Args:
+            what: A method of an oracle, such as `"jvp"`.
+            modules: The modules of all players.
+            draw: Which minibatch of data, where there is one.
+            arguments: What the method takes after the profile.
+
+        Raises:
+            OracleError: If this task gives no such derivative.
+        """
+        exact = self.closed_form(draw)
+        if exact is None or not self.provides(what):
+            raise OracleError(f"{self.game.name}: strategies that are {self.parameterisation} give no {what} here")
+        return getattr(exact, what)(Profile(flat_parameters(m) for m in modules), *arguments)
+
+    def check(self, dynamic: Dynamic[Any]) -> None:
+        """Refuses a dynamic that cannot run on this task, before anything is built.
+
+        Raises:
+            OracleError: Naming what the dynamic needs and this task does not give.
+            InvalidSettingError: If the dynamic is not made for these sets or so many players.
+            InvalidGameError: If it refuses the game for another reason.
+        """
+        lacking = [need for need in dynamic.needs if not self.provides(need)]
+        if lacking:
+            raise OracleError(
+                f"{dynamic.name} needs {' and '.join(lacking)}, which {self.field} gradients in "
+                f"{self.parameterisation} of {self.game.name} do not give: {self.remedy}"
+            )
+        unsuited = dynamic.suits(self.sets)
+        if unsuited is not None:
+            raise InvalidSettingError(
+                f"{dynamic.name}, on {self.game.name} with strategies that are {self.parameterisation}: {unsuited}"
+            )
+        exact = self.closed_form()
+        if exact is not None:
+            dynamic.init(self.initial(), exact)
+
+    @property
+    def remedy(self) -> str:
+        """What helps a dynamic that asks for more than this task gives."""
+        return "use a dynamic that needs the field alone, such as extragradient"
 
     def load(self, x: Profile) -> tuple[TorchRLModule, ...]:
         """Our own modules with the parameters x."""

@@ -1,4 +1,7 @@
-"""Continuous games: the strategy is the vector itself, the field is exact, and steps are projected on the sets."""
+"""Continuous games: the strategy is the vector itself, the field is exact, and steps are projected on the sets.
+
+All derivatives of the field are there too, so every dynamic of this project runs on these games.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,9 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
+from strategic_envs.agents.dynamics import GameOracle
 from strategic_envs.agents.rllib.modules import Coordinates, flat_parameters
-from strategic_envs.agents.rllib.tasks.base import Draw, Options, Task
+from strategic_envs.agents.rllib.tasks.base import DERIVATIVES, Draw, Options, Task
 from strategic_envs.errors import InvalidSettingError
 from strategic_envs.evaluators.gap import Gap
 from strategic_envs.evaluators.local import local_nash_gap
@@ -39,6 +43,7 @@ class CoordinatesTask(Task):
     parameterisation: ClassVar[str] = "coordinates"
     step_size: ClassVar[float] = 0.1
     fields: ClassVar[tuple[str, ...]] = ("exact",)
+    derivatives: ClassVar[tuple[str, ...]] = DERIVATIVES
     game: Game
 
     def __init__(self, game: Game, options: Options) -> None:
@@ -46,6 +51,10 @@ class CoordinatesTask(Task):
             raise InvalidSettingError(f"{game.name}: got strategy='logits', expected 'coordinates' for this game")
         super().__init__(game, options)
         self.sets = game.sets
+        self._oracle = GameOracle(game)
+
+    def closed_form(self, draw: Draw | None = None) -> GameOracle:
+        return self._oracle
 
     def specs(self) -> tuple[RLModuleSpec, ...]:
         return tuple(vector_spec(Coordinates, t) for t in self._start())

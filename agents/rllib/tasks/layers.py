@@ -12,6 +12,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
+from strategic_envs.agents.dynamics import GameOracle
 from strategic_envs.agents.rllib.modules import Coordinates, flat_parameters
 from strategic_envs.agents.rllib.tasks.base import Draw, Options, Task
 from strategic_envs.agents.rllib.tasks.coordinates import vector_spec
@@ -31,6 +32,7 @@ class LayersTask(Task):
     parameterisation: ClassVar[str] = "weights"
     step_size: ClassVar[float] = 0.1
     fields: ClassVar[tuple[str, ...]] = ("exact",)
+    derivatives: ClassVar[tuple[str, ...]] = ("jvp", "vjp", "welfare_gradient")  # matrices would be too large
     game: DynamicGame
 
     def __init__(self, game: DynamicGame, options: Options) -> None:
@@ -50,6 +52,9 @@ class LayersTask(Task):
         if len(players) == self.game.n_players:
             return list(game.field(x))
         return [game.field(x, i)[0] for i in players]
+
+    def closed_form(self, draw: Draw | None = None) -> GameOracle:
+        return GameOracle(self.game if draw is None else self.minibatch(draw.iteration))
 
     def minibatch(self, iteration: int) -> DynamicGame:
         """The game on the data of one iteration."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -10,12 +12,14 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
+from strategic_envs.agents.dynamics import GameOracle
 from strategic_envs.agents.rllib.modules import Logits, flat_parameters
 from strategic_envs.agents.rllib.rollout_one_shot import rollout_one_shot
 from strategic_envs.agents.rllib.sampling import Scores
-from strategic_envs.agents.rllib.tasks.base import Draw, Sample, Task
+from strategic_envs.agents.rllib.tasks.base import DERIVATIVES, Draw, Sample, Task
 from strategic_envs.agents.rllib.tasks.coordinates import vector_spec
 from strategic_envs.errors import InvalidStrategyError
+from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.play import Independent
 from strategic_envs.profile import Profile
@@ -37,7 +41,20 @@ class LogitsTask(Task):
     parameterisation: ClassVar[str] = "logits"
     step_size: ClassVar[float] = 1.0
     fields: ClassVar[tuple[str, ...]] = ("sampled", "exact")
+    derivatives: ClassVar[tuple[str, ...]] = DERIVATIVES
     game: NormalFormGame
+
+    def closed_form(self, draw: Draw | None = None) -> GameOracle | None:
+        return None if self.sampled else self._oracle
+
+    @cached_property
+    def _oracle(self) -> GameOracle:
+        through = functools.partial(_through_softmax, self.game)
+        return GameOracle(Game(through, self.sets, name=f"{self.game.name} in logits"))
+
+    @property
+    def remedy(self) -> str:
+        return "choose field='exact', or a dynamic that needs the field alone" if self.sampled else super().remedy
 
     def specs(self) -> tuple[RLModuleSpec, ...]:
         return tuple(vector_spec(Logits, t) for t in self._start())
@@ -74,3 +91,8 @@ class LogitsTask(Task):
 
     def play(self, modules: Sequence[TorchRLModule]) -> Independent:
         return Independent.pure(self.point(modules))
+
+
+def _through_softmax(game: NormalFormGame, x: tuple[Tensor, ...]) -> Tensor:
+    """The utilities as functions of logits."""
+    return game.utilities([t.softmax(-1) for t in x])

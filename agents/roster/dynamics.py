@@ -1,0 +1,81 @@
+"""Every dynamic of this project as an agent: a file in the folder of dynamics is an agent at once.
+
+Those that have a file of their own here keep it. Presets are for a first look: step sizes that do on the default game
+of an environment, and few enough iterations to finish in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from strategic_envs.agents.roster.extragradient import Extragradient
+from strategic_envs.agents.roster.game_dynamics import DynamicsAgent
+from strategic_envs.agents.roster.independent_gd import IndependentGD
+from strategic_envs.agents.roster.scan import Described, described
+
+__all__ = ["AGENTS", "AnyDynamic"]
+
+Presets = Mapping[str, Mapping[str, Any]]
+
+_GRADIENT: Presets = Extragradient.presets
+"""Methods that step along the field: what does for extragradient does for them."""
+
+_ADAM_STEPS = {
+    "continuous_game_v0": 0.02,
+    "duopoly_pricing_v0": 0.01,
+    "larger_number_v0": 0.05,
+    "layers_v0": 0.003,
+    "tic_tac_toe_v0": 0.003,
+}
+"""Steps of Adam and of signs have the length that they are given, whatever the gradient is."""
+
+_STEP_SIZES: Mapping[str, Mapping[str, float | None]] = {
+    "adaptive_extragradient": {"continuous_game_v0": None},
+    "anchored_extragradient": {"continuous_game_v0": 0.02},
+    "consensus_optimization": {"continuous_game_v0": 0.01, "layers_v0": 0.02},
+    "cooperative_gradient": {"layers_v0": 0.05},
+    "follow_the_ridge": {"continuous_game_v0": 0.01},
+    "symplectic_gradient": {"continuous_game_v0": 0.02, "layers_v0": 0.05},
+}
+
+_MORE: Mapping[str, Presets] = {
+    "stonr": {"continuous_game_v0": {"iterations": 400, "evaluate_every": 10, "steps_per_iteration": 50}},
+}
+
+_REFUSED: Mapping[str, Mapping[str, str]] = {
+    "cooperative_gradient": {"larger_number_v0": "the sum of the utilities is constant, so nothing would ever move"},
+    "follow_the_ridge": {
+        "larger_number_v0": "it divides by a follower's own second derivatives, which are zero in mixed strategies"
+    },
+}
+
+
+class AnyDynamic(DynamicsAgent):
+    """A dynamic without a file of its own here."""
+
+    def __init__(self, about: Described) -> None:
+        self.name = self.dynamic = about.name
+        self.summary = about.summary + (" (experimental)" if about.experimental else "")
+        fixed_length = "beta1" in about.settings or about.settings.get("geometry") == "sign"
+        steps = {**(_ADAM_STEPS if fixed_length else {}), **_STEP_SIZES.get(about.name, {})}
+        more = _MORE.get(about.name, {})
+        self.presets = {
+            environment: {
+                **preset,
+                **({"step_size": steps[environment]} if environment in steps else {}),
+                **more.get(environment, {}),
+            }
+            for environment, preset in _GRADIENT.items()
+        }
+
+    def refuses(self, environment: str) -> str | None:
+        return super().refuses(environment) or _REFUSED.get(self.name, {}).get(environment)
+
+
+def _agents() -> Iterator[AnyDynamic]:
+    covered = {Extragradient.dynamic, IndependentGD.dynamic}
+    return (AnyDynamic(about) for name, about in described().items() if name not in covered)
+
+
+AGENTS = tuple(_agents())
