@@ -18,16 +18,24 @@ from strategic_envs.sets import Box
 GRID = 20_001
 
 VARIANTS = [
+    ("adolphs", {}),
+    ("almost_bilinear", {}),
+    ("almost_bilinear", {"epsilon": 0.3, "box": 1.5}),
     ("bilinear", {}),
     ("bilinear", {"matrix": [[1.0, 2.0], [0.5, -3.0]]}),
     ("bilinear", {"dim": 3, "box": None}),
     ("chicken", {}),
+    ("daskalakis_panageas", {}),
+    ("daskalakis_panageas", {"box": 3.0}),
+    ("dresher", {}),
     ("f1", {"box": 1.0}),
     ("f1", {}),
     ("f1", {"box": 5.0}),
     ("f2", {}),
     ("f2", {"box": 2.0}),
     ("forsaken", {}),
+    ("global_forsaken", {}),
+    ("global_forsaken", {"box": 1.5}),
     ("hide_and_seek", {}),
     ("larger_number", {}),
     ("larger_number", {"n": 1}),
@@ -38,6 +46,9 @@ VARIANTS = [
     ("larger_number", {"n": None, "kind": "reals"}),
     ("matching_pennies", {}),
     ("matching_pennies_box", {}),
+    ("nie_yang_zhou", {}),
+    ("parrilo_3_1", {}),
+    ("parrilo_3_2", {}),
     ("prisoners_dilemma", {}),
     ("rock_paper_scissors", {}),
     ("squared_difference", {}),
@@ -45,8 +56,19 @@ VARIANTS = [
     ("stag_hunt", {}),
     ("three_player_polynomial", {}),
     ("three_player_trigonometric", {}),
+    ("townsend", {}),
 ]
 GENERAL_SUM = {"chicken", "prisoners_dilemma", "stag_hunt", "three_player_trigonometric"}
+MIN_MAX = {
+    "f1",
+    "f2",
+    "forsaken",
+    "bilinear",
+    "adolphs",
+    "almost_bilinear",
+    "daskalakis_panageas",
+    "global_forsaken",
+} | {"nie_yang_zhou"}
 IDS = [f"{name}{options or ''}" for name, options in VARIANTS]
 
 
@@ -110,7 +132,7 @@ def test_the_value_of_a_zero_sum_game_is_that_of_its_equilibrium(game: Game) -> 
     known = game.known()
     for equilibrium in (e for e in known.equilibria if e.kind == "nash" and "value" in known.values):
         value = expected_utilities(game, equilibrium)
-        minimised = game.name in ("f1", "f2", "forsaken", "bilinear")  # the value of min-max f is f's own
+        minimised = game.name in MIN_MAX  # the value of min-max f is f's own
         expected = known.values["value"] * (-1 if minimised else 1)
         torch.testing.assert_close(value, torch.tensor([expected, -expected], dtype=torch.float64), atol=1e-9, rtol=0)
 
@@ -171,7 +193,7 @@ def test_every_variant_is_of_a_listed_game_and_the_required_ones_are_there() -> 
 
 def test_an_unknown_game_or_option_offers_the_nearest_name() -> None:
     with pytest.raises(
-        UnknownNameError, match=r"unknown game 'forsakn': did you mean 'forsaken'\? There are: bilinear"
+        UnknownNameError, match=r"unknown game 'forsakn': did you mean 'forsaken' or 'global_forsaken'\? There are: "
     ):
         catalogue.game("forsakn")
     with pytest.raises(UnknownNameError, match="unknown option of the game 'f1', 'boks': did you mean 'box'"):
@@ -209,6 +231,13 @@ def test_a_duplicate_name_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         ("bilinear", {"box": -1.0}, "box > 0"),
         ("bilinear", {"matrix": [[1.0, 2.0], [3.0]]}, "rectangular"),
         ("bilinear", {"matrix": [[float("nan")]]}, "finite numbers"),
+        ("almost_bilinear", {"epsilon": 0.0}, "almost_bilinear: needs a finite epsilon > 0, got 0.0"),
+        ("almost_bilinear", {"epsilon": 2.0}, "epsilon <= 1 and box >= 1"),
+        ("almost_bilinear", {"box": float("inf")}, "finite box > 0, got inf"),
+        ("adolphs", {"box": 4.0}, "box >= 4.1, which holds all equilibria, got 4.0"),
+        ("daskalakis_panageas", {"box": -1.0}, "finite box > 0, got -1.0"),
+        ("global_forsaken", {"box": float("nan")}, "finite box > 0, got nan"),
+        ("polar", {"a": 0.0}, "polar: needs a finite a > 0, got 0.0"),
         ("hide_and_seek", {"n": 0}, "n >= 1"),
         ("prisoners_dilemma", {"reward": 9.0}, "temptation > reward"),
         ("larger_number", {"n": 0}, "got n=0, expected a number n >= 1"),

@@ -70,7 +70,8 @@ class Known:
 
     Args:
         equilibria: The equilibria that are known; `complete` says whether these are all of their kinds.
-        values: Named numbers, such as the value of a zero-sum game to its first player (`"value"`).
+        values: Named numbers, such as the value of a zero-sum game to its first player, or of f in a game `min_x
+            max_y f` (`"value"`).
         constants: Named constants of the game, such as a Lipschitz constant.
         complete: Whether every equilibrium of each listed kind is listed.
         source: The paper or derivation the facts come from.
