@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import json
+import re
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from strategic_envs.errors import UnknownNameError
+from strategic_envs.errors import UnknownNameError, require
 from strategic_envs.scripts.options import InputError, check_keys
+from strategic_envs.scripts.tables import number
 
 if TYPE_CHECKING:
-    from strategic_envs.agents.roster import Result
+    from strategic_envs.agents.roster import Job, Result
 
-__all__ = ["DEVICES", "Cell", "check_cell", "ray_session", "train_cell"]
+__all__ = ["DEVICES", "Cell", "check_cell", "file_name", "ray_session", "train_cell", "variant"]
 
 DEVICES = ("auto", "cpu", "cuda")
+
+
+def variant(env: Mapping[str, Any]) -> str:
+    """The options of an environment in a few words, for tables; empty where there are none.
+
+    Example:
+        >>> variant({"game": "f1", "box": 1.0}), variant({})
+        ('f1, box=1', '')
+    """
+    shown = {key: number(value) for key, value in env.items()}
+    return ", ".join(value if key == "game" else f"{key}={value}" for key, value in shown.items())
+
+
+def file_name(environment: str, options: str) -> str:
+    """A name for files about an environment with options in words, as `variant` writes them."""
+    words = [re.sub(r"[^\w.=+-]+", "_", part) for part in options.split(", ") if part]
+    return "-".join([environment, *words])
 
 
 @dataclass(frozen=True)
@@ -42,8 +62,37 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """A name for files: environment, agent and seed."""
-        return f"{self.environment}-{self.agent}-seed{self.seed}"
+        """A name for files: environment, its options if there are any, agent and seed.
+
+        Example:
+            >>> Cell("continuous_game_v0", "stonr", env={"game": "f1", "box": 1.0}).name
+            'continuous_game_v0-f1-box=1-stonr-seed0'
+        """
+        return f"{self.place}-{self.agent}-seed{self.seed}"
+
+    @property
+    def place(self) -> str:
+        """The same without agent and seed."""
+        return file_name(self.environment, variant(self.env))
+
+    @property
+    def key(self) -> str:
+        """What tells the cell apart from others of a preset, also in a folder of results."""
+        return json.dumps([self.environment, self.env, self.agent, self.seed], sort_keys=True, default=repr)
+
+    def job(self, *, device: str = "auto", out: Path | None = None) -> Job:
+        """The training run that the cell asks for."""
+        from strategic_envs.agents.roster import Job
+
+        return Job(
+            environment=self.environment,
+            env=dict(self.env),
+            agent=dict(self.options),
+            seed=self.seed,
+            iterations=self.iterations,
+            device=device,
+            out=out,
+        )
 
     def config(self) -> dict[str, Any]:
         """The cell with the agent's preset filled in: everything that decides the row."""
@@ -67,6 +116,8 @@ def check_cell(cell: Cell, device: str = "auto", address: str | None = None) -> 
     Raises:
         UnknownNameError: If there is no such environment, agent, option or device.
         InputError: If the agent does not train this environment, or a number is out of range.
+        InvalidSettingError, InvalidGameError, OracleError: If the agent refuses the game that the options name.
+        MissingExtraError: If the agent needs Ray, and it is not installed.
     """
     from strategic_envs.agents.roster import agent
     from strategic_envs.registry import describe, list_environments, make
@@ -88,6 +139,9 @@ def check_cell(cell: Cell, device: str = "auto", address: str | None = None) -> 
     if reason:
         raise InputError(f"{cell.agent} does not train {cell.environment}: {reason}")
     check_keys(cell.options, trainer.preset(cell.environment), f"{cell.agent} on {cell.environment}")
+    if trainer.needs_ray:
+        require("ray.rllib", "rllib", "Training")
+    trainer.check(cell.job(device=device))
 
 
 def train_cell(
@@ -101,18 +155,9 @@ def train_cell(
         out: Where the agent puts its checkpoint; None for no checkpoint.
         on_row: Called with each row as it is measured.
     """
-    from strategic_envs.agents.roster import Job, agent
+    from strategic_envs.agents.roster import agent
 
-    job = Job(
-        environment=cell.environment,
-        env=dict(cell.env),
-        agent=dict(cell.options),
-        seed=cell.seed,
-        iterations=cell.iterations,
-        device=device,
-        out=out,
-    )
-    return agent(cell.agent).train(job, on_row)
+    return agent(cell.agent).train(cell.job(device=device, out=out), on_row)
 
 
 @contextmanager
@@ -123,8 +168,6 @@ def ray_session(agents: Iterable[str], address: str | None) -> Iterator[None]:
     if address is None and not any(agent(name).needs_ray for name in agents):
         yield
         return
-    from strategic_envs.errors import require
-
     require("ray.rllib", "rllib", "Training")
     from strategic_envs.agents.rllib.session import session
 

@@ -1,32 +1,40 @@
-"""Pictures of a benchmark: for each environment, every agent's gap against the steps it took."""
+"""Pictures of a benchmark: for each environment and game, every agent's gaps against the steps it took."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["draw_curves", "read_curves"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["curve_panels", "draw_curves", "read_curves"]
 
 Rows = list[dict[str, Any]]
 
-GAPS = {"exploitability": "exploitability", "local_cce_gap": "local CCE gap"}
+GAPS = {"exploitability": "exploitability", "local_nash_gap": "local Nash gap", "local_cce_gap": "local CCE gap"}
 """What is drawn, one panel each, and what the panel calls it."""
 
 
-def read_curves(folder: Path) -> dict[str, dict[str, list[Rows]]]:
-    """The measured rows of a benchmark's folder: by environment, then by agent, one list of rows a seed."""
-    found: dict[str, dict[str, list[Rows]]] = defaultdict(lambda: defaultdict(list))
+def read_curves(folder: Path) -> dict[tuple[str, str], dict[str, list[Rows]]]:
+    """The measured rows of a benchmark's folder.
+
+    Returns:
+        By environment and its options in words, then by agent, one list of rows a seed.
+    """
+    found: dict[tuple[str, str], dict[str, list[Rows]]] = defaultdict(lambda: defaultdict(list))
     for path in sorted((folder / "curves").glob("*.jsonl")):
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
         if rows:
-            found[rows[0]["environment"]][rows[0]["agent"]].append(rows)
-    return {environment: dict(agents) for environment, agents in found.items()}
+            found[rows[0]["environment"], rows[0].get("options", "")][rows[0]["agent"]].append(rows)
+    return {place: dict(agents) for place, agents in found.items()}
 
 
 def draw_curves(folder: Path) -> list[Path]:
-    """Draws one picture an environment into the folder.
+    """Draws one picture an environment and game into a folder: `ENV.png`, or `ENV-OPTIONS.png` where there are several.
 
     A line is the median over an agent's seeds, its band reaches from the smallest to the largest. Agents whose play
     does not change have one row a seed; it is drawn as a level. Steps are on a logarithmic axis, because agents that
@@ -36,26 +44,42 @@ def draw_curves(folder: Path) -> list[Path]:
         folder: A benchmark's folder, with its rows in `curves/`.
 
     Returns:
-        The pictures' paths, one an environment.
+        The pictures' paths.
 
     Raises:
         MissingExtraError: If matplotlib is not installed.
     """
     from strategic_envs import plots
+    from strategic_envs.scripts.cells import file_name
 
-    paths = []
-    for environment, agents in read_curves(folder).items():
-        figure, panels = plots.new_figure(1, len(GAPS), width=5.6, height=4.0)
-        for axes, (gap, label) in zip(panels, GAPS.items(), strict=True):
-            series, levels = _series(agents, gap), _levels(agents, gap)
-            plots.draw_curves(axes, series, title=environment, xlabel="steps", ylabel=label, levels=levels)
-            if series:
-                axes.set_xscale("log")
-        paths.append(plots.save(figure, folder / f"{environment}.png"))
+    found, paths = read_curves(folder), []
+    environments = [environment for environment, _ in found]
+    for (environment, options), agents in found.items():
+        name = environment if environments.count(environment) == 1 else file_name(environment, options)
+        figure = curve_panels(agents, ", ".join(filter(None, [environment, options])))
+        paths.append(plots.save(figure, folder / f"{name}.png"))
     return paths
 
 
-def _series(agents: dict[str, list[Rows]], gap: str) -> dict[str, tuple[list[float], list[list[float]]]]:
+def curve_panels(agents: Mapping[str, list[Rows]], title: str) -> Figure:
+    """One panel a gap, with a line for each agent.
+
+    Args:
+        agents: By agent, one list of rows a seed.
+        title: What stands above each panel.
+    """
+    from strategic_envs import plots
+
+    figure, panels = plots.new_figure(1, len(GAPS), width=5.2, height=4.0)
+    for axes, (gap, label) in zip(panels, GAPS.items(), strict=True):
+        series, levels = _series(agents, gap), _levels(agents, gap)
+        plots.draw_curves(axes, series, title=title, xlabel="steps", ylabel=label, levels=levels)
+        if series:
+            axes.set_xscale("log")
+    return figure
+
+
+def _series(agents: Mapping[str, list[Rows]], gap: str) -> dict[str, tuple[list[float], list[list[float]]]]:
     """By agent: steps `(T,)` and values `(T, seeds)`, as far as all seeds have come."""
     moving = {name: runs for name, runs in agents.items() if min(len(rows) for rows in runs) > 1}
     return {
@@ -64,6 +88,6 @@ def _series(agents: dict[str, list[Rows]], gap: str) -> dict[str, tuple[list[flo
     }
 
 
-def _levels(agents: dict[str, list[Rows]], gap: str) -> dict[str, float]:
+def _levels(agents: Mapping[str, list[Rows]], gap: str) -> dict[str, float]:
     still = {name: runs for name, runs in agents.items() if min(len(rows) for rows in runs) == 1}
     return {name: sorted(rows[-1][gap] for rows in runs)[len(runs) // 2] for name, runs in still.items()}

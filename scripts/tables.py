@@ -14,6 +14,7 @@ from strategic_envs.results import LEADERBOARD_COLUMNS
 __all__ = ["LEGEND", "console", "leaderboard_markdown", "leaderboard_table", "number", "print_table"]
 
 LEGEND = {
+    "options": "options of the environment that are not its defaults, a game's name first",
     "exploitability": "how much a player gains on average by a best response to the others, in units of payoff, 0 at a "
     "Nash equilibrium (NashConv divided by the number of players); it judges the play at the end of the run",
     "exact": "whether those best responses are exact; if not, they were searched for and the true value may be larger",
@@ -50,7 +51,7 @@ def number(value: object) -> str:
 
 
 def print_table(
-    out: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, grouped: bool = False
+    out: Console, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, grouped: int = 0
 ) -> None:
     """Prints a table; columns whose values are all numbers are set to the right.
 
@@ -59,16 +60,18 @@ def print_table(
         title: What stands above.
         columns: The columns' names.
         rows: The cells, row by row.
-        grouped: Whether a line sets rows apart whose first cell differs.
+        grouped: How many cells at the start are a group: they are shown once, and a line sets groups apart.
     """
     table = Table(title=title, title_justify="left", header_style="bold")
     for index, name in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(name, justify="right" if numeric else "left", overflow="fold", no_wrap=index == 0)
     for before, row in zip([None, *rows], rows, strict=False):
-        if grouped and before is not None and row[0] != before[0]:
+        again = grouped > 0 and before is not None and list(row[:grouped]) == list(before[:grouped])
+        if grouped and before is not None and not again:
             table.add_section()
-        table.add_row(*(Text(number(cell)) for cell in row))
+        shown = [*([""] * grouped), *row[grouped:]] if again else row
+        table.add_row(*(Text(number(cell)) for cell in shown))
     out.print(table)
 
 
@@ -77,9 +80,8 @@ _SHOWN = [name.replace("exploitability_exact", "exact") for name in LEADERBOARD_
 
 def leaderboard_table(out: Console, rows: Sequence[Mapping[str, Any]], title: str = "leaderboard") -> None:
     """Prints a leaderboard and what its columns mean."""
-    print_table(
-        out, title, _SHOWN, [[row[name] for name in LEADERBOARD_COLUMNS] for row in _sorted(rows)], grouped=True
-    )
+    shown = [[row[name] for name in LEADERBOARD_COLUMNS] for row in _sorted(rows)]
+    print_table(out, title, _SHOWN, shown, grouped=2)
     for name, meaning in LEGEND.items():
         out.print(f"[bold]{name}[/bold]: {meaning}", highlight=False)
 
@@ -94,10 +96,11 @@ def leaderboard_markdown(rows: Sequence[Mapping[str, Any]], title: str, made_wit
     for row in _sorted(rows):
         used = {**row.get("env", {}), **row.get("settings", {})}
         settings = ", ".join(f"{k}={number(v)}" for k, v in used.items() if v is not None)
-        lines.append(f"- {row['environment']}, {row['agent']}, seed {row['seed']}: {settings or 'nothing to set'}")
+        which = ", ".join([row["environment"], *([row["options"]] if row["options"] else []), row["agent"]])
+        lines.append(f"- {which}, seed {row['seed']}: {settings or 'nothing to set'}")
     lines += ["", "Versions: " + ", ".join(f"{k} {v}" for k, v in made_with.items()) + "."]
     return "\n".join(lines) + "\n"
 
 
 def _sorted(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return sorted(rows, key=lambda row: (row["environment"], row["exploitability"], row["agent"], row["seed"]))
+    return sorted(rows, key=lambda r: (r["environment"], r["options"], r["exploitability"], r["agent"], r["seed"]))

@@ -34,6 +34,7 @@ __all__ = [
 
 LEADERBOARD_COLUMNS = (
     "environment",
+    "options",
     "agent",
     "seed",
     "exploitability",

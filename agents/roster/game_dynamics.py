@@ -61,7 +61,7 @@ class DynamicsAgent(Agent):
         """Why the dynamic cannot play on parameters without bounds."""
         reason = unsuited(self.dynamic, unbounded_sets())
         expected = (reason or "").partition("expected ")[2] or reason
-        return reason and f"expects {expected}; here strategies are parameters without bounds"
+        return reason and f"strategies are parameters without bounds (it expects {expected})"
 
     def preset(self, environment: str) -> dict[str, Any]:
         step = {"step_size": None} if "step_size" in self.about.settings else {}

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["any_game", "lacking", "one_shot", "own_sets", "unbounded_sets", "unsuited"]
 
-_NETWORKS = "its strategies are networks, whose policy gradients are not differentiated again"
-_WEIGHTS = "its strategies are all weights of a network, too many for matrices of second derivatives"
+_NETWORKS = "strategies are networks, whose policy gradients are not differentiated again"
+_WEIGHTS = "strategies are all weights of a network, too many for matrices of second derivatives"
 _OF_WEIGHTS = ("jvp", "vjp", "welfare_gradient")
 
 
@@ -36,7 +36,7 @@ def lacking(environment: str, needs: Iterable[str]) -> str | None:
         >>> lacking("continuous_game_v0", ["field", "jvp"]) is None
         True
         >>> lacking("tic_tac_toe_v0", ["field", "jvp"])
-        'needs jvp; its strategies are networks, whose policy gradients are not differentiated again'
+        'strategies are networks, whose policy gradients are not differentiated again (it needs jvp)'
     """
     from strategic_envs.games.kinds.game import Game
 
@@ -47,7 +47,7 @@ def lacking(environment: str, needs: Iterable[str]) -> str | None:
         more, reason = [need for need in more if need not in _OF_WEIGHTS], _WEIGHTS
     else:
         reason = _NETWORKS
-    return f"needs {' and '.join(more)}; {reason}" if more else None
+    return f"{reason} (it needs {' and '.join(more)})" if more else None
 
 
 def one_shot(environment: str) -> bool:

@@ -16,9 +16,10 @@ from rich.console import Console
 
 from strategic_envs.errors import CheckpointError, require
 from strategic_envs.results import RunFolder, replace_folder, versions, write_atomic, write_leaderboard
-from strategic_envs.scripts.cells import Cell, check_cell, ray_session, train_cell
+from strategic_envs.scripts.cells import Cell, check_cell, ray_session, train_cell, variant
 from strategic_envs.scripts.curves import draw_curves
 from strategic_envs.scripts.discover import find
+from strategic_envs.scripts.pictures import draw_paths, keep_path
 from strategic_envs.scripts.tables import console, leaderboard_markdown, leaderboard_table, number
 
 
@@ -53,6 +54,7 @@ class Command:
         failed = _run_cells(folder, cells, self.device, self.address, out)
         rows = folder.rows()
         _report(folder, rows, f"{self.preset}: {module.SUMMARY}", out)
+        getattr(module, "pictures", lambda _: None)(folder.path)
         if failed:
             print(f"strategic-envs: {len(failed)} of {len(cells)} cells failed: {', '.join(failed)}", file=sys.stderr)
             print(f"strategic-envs: the others are in {folder.path}; run again to repeat the failed", file=sys.stderr)
@@ -79,8 +81,8 @@ class Command:
 
 
 def _run_cells(folder: RunFolder, cells: Sequence[Cell], device: str, address: str | None, out: Console) -> list[str]:
-    done = {(row["environment"], row["agent"], row["seed"]) for row in folder.rows()}
-    missing = [cell for cell in cells if (cell.environment, cell.agent, cell.seed) not in done]
+    done = {Cell(row["environment"], row["agent"], row["seed"], row["env"]).key for row in folder.rows()}
+    missing = [cell for cell in cells if cell.key not in done]
     if len(missing) < len(cells):
         out.print(f"{len(cells) - len(missing)} of {len(cells)} rows are there already", highlight=False)
     failed = []
@@ -97,8 +99,9 @@ def _run_cells(folder: RunFolder, cells: Sequence[Cell], device: str, address: s
                 exact = "exact" if row["exploitability_exact"] else "searched"
                 verdict = f"exploitability {number(float(row['exploitability']))} ({exact})"
             place = f"[{count}/{len(missing)}]"
+            where = " ".join(filter(None, [cell.environment, variant(cell.env)]))
             out.print(
-                f"{place:>8} {cell.environment:<20} {cell.agent:<16} {time.perf_counter() - started:5.1f} s  {verdict}",
+                f"{place:>8} {where:<20} {cell.agent:<16} {time.perf_counter() - started:5.1f} s  {verdict}",
                 highlight=False,
                 markup=False,
             )
@@ -107,7 +110,7 @@ def _run_cells(folder: RunFolder, cells: Sequence[Cell], device: str, address: s
 
 def _run_cell(folder: RunFolder, cell: Cell, device: str) -> dict[str, Any]:
     result = train_cell(cell, device=device, out=None, on_row=lambda row: None)
-    name = {"environment": cell.environment, "agent": cell.agent, "seed": cell.seed}
+    name = {"environment": cell.environment, "options": variant(cell.env), "agent": cell.agent, "seed": cell.seed}
     row = {
         **result.final,
         **name,
@@ -118,6 +121,7 @@ def _run_cell(folder: RunFolder, cell: Cell, device: str) -> dict[str, Any]:
     row["exploitability_exact"] = bool(row["exploitability_exact"])
     lines = "".join(json.dumps({**point, **name}, default=float) + "\n" for point in result.rows)
     write_atomic(folder.path / "curves" / f"{cell.name}.jsonl", lines)
+    keep_path(folder.path, cell, result)
     folder.append(row)
     (folder.path / "failed" / f"{cell.name}.txt").unlink(missing_ok=True)
     return row
@@ -128,3 +132,4 @@ def _report(folder: RunFolder, rows: list[dict[str, Any]], title: str, out: Cons
     write_atomic(folder.path / "leaderboard.md", leaderboard_markdown(rows, title, folder.versions() or versions()))
     leaderboard_table(out, rows, title)
     draw_curves(folder.path)
+    draw_paths(folder.path)

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console
 
-from strategic_envs.scripts.tables import console, number, print_table
+from strategic_envs.scripts.tables import console, print_table
 
 
 @dataclass(frozen=True)
 class Command:
-    """Lists environments, games and agents.
+    """Lists environments, games, agents, dynamics and gaps.
 
-    With no option all three are listed.
+    With no option environments, games and agents are listed.
     """
 
     environments: bool = False
@@ -23,19 +22,28 @@ class Command:
     """Only the games of the catalogue, which continuous_game_v0 plays by name."""
     agents: bool = False
     """Only the agents."""
+    dynamics: bool = False
+    """The learning dynamics: what they do, what they ask of a game, their settings. All of them are agents too."""
+    gaps: bool = False
+    """The gaps that judge play: which question each answers, and where it is exact."""
     matrix: bool = False
     """Which agent trains which environment: with which preset, or why not."""
 
     def run(self) -> None:
         """Prints the tables."""
         out = console()
-        everything = not (self.environments or self.games or self.agents or self.matrix)
+        asked = (self.environments, self.games, self.agents, self.dynamics, self.gaps, self.matrix)
+        everything = not any(asked)
         if self.environments or everything:
             _print_environments(out)
         if self.games or everything:
             _print_games(out)
         if self.agents or everything:
             _print_agents(out)
+        if self.dynamics:
+            _print_dynamics(out)
+        if self.gaps:
+            _print_gaps(out)
         if self.matrix:
             _print_matrix(out)
 
@@ -62,25 +70,23 @@ def _print_agents(out: Console) -> None:
     print_table(out, "agents", ["name", "extra", "what it is"], rows)
 
 
+def _print_dynamics(out: Console) -> None:
+    from strategic_envs.scripts.dynamics_table import COLUMNS, dynamics_rows
+
+    print_table(out, "learning dynamics: strategic_envs.agents.dynamics, and --agent NAME", COLUMNS, dynamics_rows())
+
+
+def _print_gaps(out: Console) -> None:
+    from strategic_envs.scripts.gaps_table import COLUMNS, gaps_rows
+
+    print_table(out, "gaps: strategic_envs.evaluators", COLUMNS, gaps_rows())
+
+
 def _print_matrix(out: Console) -> None:
-    from strategic_envs.agents.roster import agents
-    from strategic_envs.registry import list_environments
+    from strategic_envs.scripts.matrix import matrix_rows
 
-    rows = []
-    for environment in list_environments():
-        for agent in agents().values():
-            reason = agent.refuses(environment)
-            rows.append([environment, agent.name, f"no: {reason}" if reason else _settings(agent.preset(environment))])
-    print_table(
-        out, "which agent trains which environment", ["environment", "agent", "preset, or why not"], rows, grouped=True
-    )
-
-
-def _settings(preset: dict[str, Any]) -> str:
-    return (
-        ", ".join(f"{key}={number(value)}" for key, value in preset.items() if value is not None)
-        or "yes, with nothing to set"
-    )
+    columns = ["environment", "agents", "preset, or why not"]
+    print_table(out, "which agent trains which environment", columns, matrix_rows(), grouped=1)
 
 
 def _first_sentence(thing: object) -> str:

@@ -12,6 +12,7 @@ from tyro.conf import Positional, arg
 from strategic_envs.results import RunFolder, write_atomic
 from strategic_envs.scripts.cells import Cell, check_cell, ray_session, train_cell
 from strategic_envs.scripts.options import Options
+from strategic_envs.scripts.pictures import draw_run
 from strategic_envs.scripts.tables import console, number
 
 
@@ -62,6 +63,7 @@ class Command:
             raise
         if result.parameters_moved is False:
             out.print("note: training did not move the parameters; the gradient was zero throughout", highlight=False)
+        draw_run(folder.path, cell, result)
         record = {"final": result.final, "settings": result.settings, "checkpoint": _relative(result, folder.path)}
         write_atomic(folder.path / "result.json", json.dumps(record, indent=2, default=str) + "\n")
         out.print(f"finished: {_line(result.final)}", highlight=False)
@@ -78,7 +80,10 @@ def _line(row: dict[str, Any]) -> str:
         ("cce_gap", "CCE gap {}"),
     ]
     parts += [("local_nash_gap", "local Nash gap {}"), ("local_cce_gap", "local CCE gap {}"), ("seconds", "{} s")]
-    return "  ".join(shape.format(number(row[key])) for key, shape in parts if key in row)
+    words = [shape.format(number(row[key])) for key, shape in parts if key in row]
+    if row.get("outcome", "running") != "running":  # the method came to an end, or training cannot go on
+        words.append(": ".join(filter(None, [str(row["outcome"]), row.get("explain")])))
+    return "  ".join(words)
 
 
 def _relative(result: Any, folder: Path) -> str | None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from strategic_envs.errors import CheckpointError, UnknownNameError
+from strategic_envs.errors import CheckpointError, OracleError, UnknownNameError
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class Result:
     settings: dict[str, Any]
     checkpoint: Path | None
     parameters_moved: bool | None
+    path: Any = None
 
 
 @dataclass
@@ -44,6 +45,13 @@ class FakeAgent:
     needs_ray: bool = False
     jobs: list[Job] = field(default_factory=list)
     fails_on: str = ""
+
+    def own(self) -> dict[str, Any]:
+        return {}
+
+    def check(self, job: Job) -> None:
+        if job.env.get("game") == "f2":
+            raise OracleError("f2: it has no derivatives")
 
     def refuses(self, environment: str) -> str | None:
         return "it has no numbers" if environment == "larger_number_v0" else None

@@ -34,7 +34,9 @@ def test_benchmark_writes_leaderboard_table_and_curves(fake, tmp_path: Path, cap
     assert all(row["exploitability_exact"] is True for row in rows)
     table = (tmp_path / "b" / "leaderboard.md").read_text()
     assert (
-        "| continuous_game_v0 | fake | 0 |" in table and "step_size=0.5" in table and "What the columns mean" in table
+        "| continuous_game_v0 |  | fake | 0 |" in table
+        and "step_size=0.5" in table
+        and "What the columns mean" in table
     )
     for name in ENVIRONMENTS:
         assert (tmp_path / "b" / f"{name}.png").read_bytes().startswith(b"\x89PNG")

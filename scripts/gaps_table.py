@@ -1,0 +1,40 @@
+"""The gaps as a table: by name, the question that each answers, and where its value is exact."""
+
+from __future__ import annotations
+
+__all__ = ["COLUMNS", "GAPS", "gaps_rows"]
+
+COLUMNS = ("name", "the question it answers", "exact where")
+
+_GLOBAL = "finite and Markov games, and best responses in closed form; other games with certify=TOL; else a lower bound"
+
+GAPS: dict[str, tuple[str, str]] = {
+    "best_response": ("what is the best that one player can do against the others' play?", _GLOBAL),
+    "nash_conv": ("how much do all players together gain by best responses? 0 at Nash", _GLOBAL),
+    "exploitability": ("NashConv divided by the number of players", _GLOBAL),
+    "cce_gap": (
+        "how much does one player gain by leaving the joint play for one fixed strategy? 0 at a coarse correlated "
+        "equilibrium",
+        _GLOBAL,
+    ),
+    "ce_gap": ("the same after seeing one's own recommendation; 0 at a correlated equilibrium", "finite games"),
+    "local_nash_gap": (
+        "how much does a small move of one player promise, to first order? 0 at first-order Nash",
+        "everywhere the gradient is",
+    ),
+    "local_cce_gap": (
+        "the same against the average of a run: small also for play that cycles for ever",
+        "the interpolation family, on every set with a support function",
+    ),
+}
+"""What a user can ask of play, by the name of the function in `strategic_envs.evaluators`."""
+
+
+def gaps_rows() -> list[list[str]]:
+    """A row for each gap.
+
+    Example:
+        >>> [row[0] for row in gaps_rows()][1:3]
+        ['nash_conv', 'exploitability']
+    """
+    return [[name, *about] for name, about in GAPS.items()]
