@@ -52,7 +52,7 @@ def run(
             recorded.
         tolerance: Stop rows whose projected local Nash gap is at most this; None runs all steps.
         check_every: How often the tolerance is checked, in steps.
-        divergence: Stop rows whose norm exceeds this.
+        divergence: Stop rows whose norm exceeds this, looked at every `check_every` steps.
         accumulate: Keep the sums for the local CCE gap of the whole run (`Trajectory.local_cce_gap`), over every
             profile that was stepped from, recorded or not.
         compile: Compile the step, where it can be (`strategic_envs.agents.dynamics.compiled`): the same numbers up to
@@ -89,44 +89,65 @@ def run(
     state = dynamic.init(x, oracle)
     recorder = _Recorder(dynamic, oracle)
     sums = FieldAccumulator() if accumulate else None
-    batch = x.batch_shape
-    codes = torch.full(batch, int(Outcome.MAX_STEPS), dtype=torch.int64, device=x[0].device)
-    ended = torch.full(batch, steps, dtype=torch.int64, device=x[0].device)
-    moving = torch.ones(batch, dtype=torch.bool, device=x[0].device)
-
-    def stop(rows: Tensor, outcome: Outcome, time: int) -> None:
-        nonlocal moving
-        rows = rows & moving
-        codes[rows], ended[rows] = int(outcome), time
-        moving = moving & ~rows
-
+    rows = _Rows(x, steps)
     stepper = _Stepper(dynamic, oracle, compile and dynamic.batched)
+    unwatched = type(oracle) is GameOracle and dynamic.batched and sums is None  # several steps at once
     time, last = 0, state
     while True:
         if tolerance is not None and (time % check_every == 0 or time == steps):
-            stop(recorder.gap(state) <= tolerance, Outcome.CONVERGED, time)
+            rows.stop(recorder.gap(state) <= tolerance, Outcome.CONVERGED, time)
         if time in wanted:
-            recorder.record(state, time)
+            rows.stop(~recorder.record(state, time).isfinite(), Outcome.NONFINITE, time)
         if not dynamic.batched:
-            stop(moving & (dynamic.status(state) is not Outcome.MAX_STEPS), dynamic.status(state), time)
-        if time == steps or not bool(moving.any()):
+            rows.stop(rows.moving & (dynamic.status(state) is not Outcome.MAX_STEPS), dynamic.status(state), time)
+        if time == steps or not bool(rows.moving.any()):
             break
         if sums is not None:
-            sums.update(dynamic.point(state), recorder.field(state), moving.double())
-        new = stepper.step(state)
-        suspect = not _all_below(new.x, divergence)  # of the iterate itself: what is played may be its projection
-        if suspect:
-            stop(~new.x.isfinite(), Outcome.NONFINITE, time)
-        if suspect or not bool(moving.all()):
-            new = keep_rows(moving, new, state)
-        last, state, time = state, new, time + 1
-        if suspect:
-            stop(state.x.norm() > divergence, Outcome.DIVERGED, time)
+            sums.update(dynamic.point(state), recorder.field(state), rows.moving.double())
+        count = _until_next_look(time, steps, check_every, wanted) if unwatched else 1
+        kept = oracle.calls.copy()
+        before_last, new = stepper.steps(state, count)
+        if _all_below(new.x, divergence):
+            last, state, time = rows.held(before_last, state), rows.held(new, state), time + count
+            continue
+        oracle.calls = kept  # some row became huge or NaN on the way: the same steps again, one by one
+        for _ in range(count):
+            last, (_, new) = state, stepper.steps(state, 1)
+            rows.stop(~new.x.isfinite(), Outcome.NONFINITE, time)
+            state, time = rows.held(new, state), time + 1
+            rows.stop(state.x.norm() > divergence, Outcome.DIVERGED, time)
     if not recorder.times or recorder.times[-1] != time:
-        recorder.record(state, time)
+        rows.stop(~recorder.record(state, time).isfinite(), Outcome.NONFINITE, time)
     calls = {name: count - before[name] for name, count in oracle.calls.items() if count > before[name]}
-    found = recorder.trajectory(calls, codes, ended, sums, (dynamic.point(state) - dynamic.point(last)).norm())
-    return replace(found, compiled=stepper.kernel is not None, notes=(dynamic.explain(state),) * (not batch))
+    moved = (dynamic.point(state) - dynamic.point(last)).norm()
+    found = recorder.trajectory(calls, rows.codes, rows.ended, sums, moved)
+    return replace(found, compiled=stepper.kernel is not None, notes=(dynamic.explain(state),) * (not x.batch_shape))
+
+
+def _until_next_look(time: int, steps: int, check_every: int, wanted: Collection[int]) -> int:
+    """How many steps there are until somebody looks at the state: an end, a check or a record."""
+    until = min(steps, time - time % check_every + check_every)
+    return next((t for t in range(time + 1, until) if t in wanted), until) - time
+
+
+class _Rows:
+    """Which rows still move, and how and when the others ended."""
+
+    def __init__(self, x: Profile, steps: int) -> None:
+        batch, device = x.batch_shape, x[0].device
+        self.codes = torch.full(batch, int(Outcome.MAX_STEPS), dtype=torch.int64, device=device)
+        self.ended = torch.full(batch, steps, dtype=torch.int64, device=device)
+        self.moving = torch.ones(batch, dtype=torch.bool, device=device)
+
+    def stop(self, rows: Tensor, outcome: Outcome, time: int) -> None:
+        """Ends those of the rows that still move."""
+        rows = rows & self.moving
+        self.codes[rows], self.ended[rows] = int(outcome), time
+        self.moving = self.moving & ~rows
+
+    def held(self, new: State, old: State) -> State:
+        """The new state, with the rows that ended left where they were."""
+        return new if bool(self.moving.all()) else keep_rows(self.moving, new, old)
 
 
 class _Stepper:
@@ -136,13 +157,17 @@ class _Stepper:
         self.dynamic, self.oracle, self.compile = dynamic, oracle, compile
         self.kernel: CompiledStep | None = None
 
-    def step(self, state: State) -> State:
+    def steps(self, state: State, count: int) -> tuple[State, State]:
+        """The states before the last of so many steps, and after it."""
         if self.compile:
             self.kernel, self.compile = compiled_step(self.dynamic, state, self.oracle), False
-        if self.kernel is None:
-            return self.dynamic.step(state, self.oracle)
-        self.oracle.calls.update(self.kernel.calls)
-        return self.kernel(state)
+        if self.kernel is not None:
+            self.oracle.calls.update({name: count * calls for name, calls in self.kernel.calls.items()})
+            return self.kernel.steps(state, count)
+        last = state
+        for _ in range(count):
+            last, state = state, self.dynamic.step(state, self.oracle)
+        return last, state
 
 
 class _Recorder:
@@ -164,7 +189,8 @@ class _Recorder:
     def gap(self, state: State) -> Tensor:
         return self.oracle.residuals(self.dynamic.point(state), self.field(state)).amax(-1)
 
-    def record(self, state: State, time: int) -> None:
+    def record(self, state: State, time: int) -> Profile:
+        """Keeps a state, and returns the field there."""
         point, field = self.dynamic.point(state), self.field(state)
         self.times.append(time)
         self.points.append(point)
@@ -172,6 +198,7 @@ class _Recorder:
         self.residuals.append(self.oracle.residuals(point, field).amax(-1))
         self.outside.append((self.oracle.project(state.x) - state.x).norm())
         self.rates.append(torch.as_tensor(self.dynamic.rate(state), dtype=torch.float64))
+        return field
 
     def trajectory(
         self, calls: dict[str, int], codes: Tensor, ended: Tensor, sums: FieldAccumulator | None, moved: Tensor

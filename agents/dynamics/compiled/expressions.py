@@ -69,8 +69,12 @@ _ELEMENTWISE = {
 }
 
 
-def _place(array: str, k: int, kind: str) -> str:
-    return {"columns": f"{array}[{k}, r]", "rows": f"{array}[r, {k}]", "shared": f"{array}[0, {k}]"}[kind]
+def _places(array: str, size: int, kind: str) -> list[str]:
+    """Where the numbers of a row lie in an array of all rows."""
+    if kind == "columns":
+        return [f"{array}[{k}, r]" for k in range(size)]
+    row = "r" if kind == "rows" else "0"
+    return [f"{array}[{row}]"] if size == 1 else [f"{array}[{row}, {k}]" for k in range(size)]
 
 
 class Writer:
@@ -107,14 +111,13 @@ class Writer:
         ids = [self.constant(v) for v in tensor.reshape(-1).tolist()]
         return torch.tensor(ids, dtype=torch.int64).reshape(tensor.shape)
 
-    def load(self, i: int, shape: Sequence[int], kind: str) -> Tensor:
-        size = math.prod(shape)
-        ids = [self.expression(_place(f"a{i}", k, kind)) for k in range(size)]
+    def load(self, array: str, shape: Sequence[int], kind: str) -> Tensor:
+        ids = [self.expression(place) for place in _places(array, math.prod(shape), kind)]
         return torch.tensor(ids, dtype=torch.int64).reshape(tuple(shape))
 
-    def store(self, j: int, ids: Tensor, kind: str) -> None:
-        for k, number in enumerate(ids.reshape(-1).tolist()):
-            self.lines.append(f"{_place(f'o{j}', k, kind)} = {self.names[number]}")
+    def store(self, array: str, ids: Tensor, kind: str) -> None:
+        for place, number in zip(_places(array, ids.numel(), kind), ids.reshape(-1).tolist(), strict=True):
+            self.lines.append(f"{place} = {self.names[number]}")
 
     def each(self, template: str, *operands: Any) -> Tensor:
         """One expression an entry, operands broadcast."""

@@ -22,7 +22,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from strategic_envs.agents.dynamics.base import Dynamic, State
 from strategic_envs.agents.dynamics.compiled.expressions import UnsupportedOperationError
-from strategic_envs.agents.dynamics.compiled.scalar import row_kernel
+from strategic_envs.agents.dynamics.compiled.scalar import Advance, row_kernel
 from strategic_envs.agents.dynamics.oracle import GameOracle, Oracle
 from strategic_envs.profile import Profile
 
@@ -32,8 +32,6 @@ COMPILERS = ("inductor", "numba", "eager")
 _KEPT = 32  # kernels
 _FEW = 8  # rows on which a kernel is compared with the eager step
 _ROWS = 97  # of the batch that is traced: unlike any other size, so that torch does not take two sizes for one
-
-Kernel = Callable[..., tuple[Tensor, ...]]
 
 
 class _TracedOracle(GameOracle):
@@ -49,21 +47,25 @@ class CompiledStep:
     """A compiled `step`.
 
     Args:
-        kernel: From the tensors of a state, packed, to those of the next one.
+        advance: From the packed tensors of a state and a number of steps to those before the last step and after it.
         calls: The oracle calls that one step makes.
         compiler: What compiled it, one of `COMPILERS`.
     """
 
-    kernel: Kernel
+    advance: Advance
     calls: Counter[str]
     compiler: str
 
     def __call__(self, state: State) -> State:
         """The next state."""
-        kinds = _kinds(state)
+        return self.steps(state, 1)[1]
+
+    def steps(self, state: State, count: int) -> tuple[State, State]:
+        """The states before the last of so many steps, at least one, and after it."""
+        kinds, batch = _kinds(state), state.x.batch_shape
         with torch.no_grad():
-            new = self.kernel(*_packed(_tensors(state), kinds, state.x.batch_shape))
-        return _rebuilt(state, _unpacked(new, kinds, state.x.batch_shape))
+            last, new = self.advance(_packed(_tensors(state), kinds, batch), count)
+        return _rebuilt(state, _unpacked(last, kinds, batch)), _rebuilt(state, _unpacked(new, kinds, batch))
 
 
 _kept: OrderedDict[Hashable, CompiledStep | None] = OrderedDict()
@@ -106,44 +108,54 @@ def _compile(dynamic: Dynamic[Any], state: State, oracle: GameOracle, compiler: 
         rows = [t.mT if k == "columns" else t for t, k in zip(tensors, kinds, strict=True)]
         return _turned(one_row(*rows), kinds)
 
-    def by_rows() -> tuple[Kernel, bool]:
+    def by_rows() -> tuple[Advance, bool]:
         if any(t.is_cuda or t.dtype not in (torch.float64, torch.int64) for t in packed):
             raise UnsupportedOperationError("numba's kernels are in float64, on the CPU")
         graph = make_fx(functionalize(one_row), _allow_non_fake_inputs=True)(*_first_row(packed, kinds))
         return row_kernel(graph, kinds)
 
-    def by_batch(backend: str) -> Kernel:
+    def by_batch(backend: str) -> Advance:
         example = _repeated(packed, kinds)
         graph = make_fx(many_rows, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*example)
-        return torch.compile(graph, dynamic=True, backend=backend)
+        return _repeating(torch.compile(graph, dynamic=True, backend=backend))
 
     def attempt(name: str) -> CompiledStep | None:
         traced.calls.clear()
         try:
             with warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")
-                kernel, plain = by_rows() if name == "numba" else (by_batch(name), True)
+                advance, plain = by_rows() if name == "numba" else (by_batch(name), True)
                 calls = traced.calls.copy()
                 if compiler is None and name == "numba" and not plain and _has_compiler():
-                    return attempt("inductor") or CompiledStep(kernel, calls, name)
-                _check(kernel, dynamic, state, oracle)
+                    return attempt("inductor") or CompiledStep(advance, calls, name)
+                _check(advance, dynamic, state, oracle)
         except Exception:  # tracing and compiling fail in too many ways to name; the eager step is always there
             return None
-        return CompiledStep(kernel, calls, name)
+        return CompiledStep(advance, calls, name)
 
     if compiler is not None:
         return attempt(compiler)
     return attempt("numba") or (attempt("inductor") if _has_compiler() else None)
 
 
-def _check(kernel: Kernel, dynamic: Dynamic[Any], state: State, oracle: GameOracle) -> None:
+def _repeating(step: Callable[..., Sequence[Tensor]]) -> Advance:
+    def advance(tensors: Sequence[Tensor], count: int) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
+        last = new = tensors
+        for _ in range(count):
+            last, new = new, step(*new)
+        return last, new
+
+    return advance
+
+
+def _check(advance: Advance, dynamic: Dynamic[Any], state: State, oracle: GameOracle) -> None:
     """Compares a kernel with the eager step on a few rows."""
     batch, kinds = state.x.batch_shape, _kinds(state)
     few = {"rows": lambda t: t[:_FEW], "columns": lambda t: t[:, :_FEW].contiguous(), "shared": lambda t: t}
     packed = [few[k](t) for t, k in zip(_packed(_tensors(state), kinds, batch), kinds, strict=True)]
     size = torch.Size([min(_FEW, batch.numel())]) if batch else batch
     eager = _tensors(dynamic.step(_rebuilt(state, _unpacked(packed, kinds, size)), GameOracle(oracle.game)))
-    for ours, theirs in zip(_unpacked(kernel(*packed), kinds, size), eager, strict=True):
+    for ours, theirs in zip(_unpacked(advance(packed, 1)[1], kinds, size), eager, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-8, equal_nan=True)
 
 
