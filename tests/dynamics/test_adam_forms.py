@@ -36,12 +36,12 @@ def test_every_form_keeps_the_contract_whatever_it_remembers(form: type[AdamForm
     check_dynamic(form(0.02, beta1=beta1, beta2=0.9))
 
 
-@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.0, 0.9), (0.5, 0.99)])
+@pytest.mark.parametrize("betas", [(0.9, 0.999), (0.0, 0.9)])
 def test_adam_is_torch_s_adam_for_both_players(betas: tuple[float, float]) -> None:
-    path = run(GAME, AdamGradient(0.03, *betas, epsilon=1e-7), START, 200).points
+    path = run(GAME, AdamGradient(0.03, *betas, epsilon=1e-7), START, 100).points
     weights = [t.clone().requires_grad_() for t in START]
     optimizers = [torch.optim.Adam([w], lr=0.03, betas=betas, eps=1e-7, maximize=True) for w in weights]
-    for t in range(200):
+    for t in range(100):
         assert (torch.cat([w.detach() for w in weights]) - path.flat()[t]).abs().max() < 1e-12
         field = GAME.field(Profile(w.detach() for w in weights))
         for w, v, optimizer in zip(weights, field, optimizers, strict=True):
@@ -85,10 +85,10 @@ def test_a_step_calls_the_field_as_often_as_it_says(form: type[AdamForm], calls:
 def test_on_xy_extra_and_optimistic_adam_come_in_without_momentum_and_adam_does_not() -> None:
     game = catalogue_game("bilinear", box=None)
     start = game.profile([0.6], [0.8])
-    far = [float(run(game, form(0.01, beta1=0.0), start, 4000, record=None).final.norm()) for form in FORMS]
-    assert far[0] > 0.7 and far[1] < 1e-3 and far[2] < 0.1
-    with_momentum = [float(run(game, form(0.01), start, 4000, record=None).final.norm()) for form in FORMS]
-    assert min(with_momentum) > 1.5  # momentum 0.9 pushes even extragradient outwards
+    far = [float(run(game, form(0.03, beta1=0.0), start, 1000, record=None).final.norm()) for form in FORMS]
+    assert far[0] > 0.9 and far[1] < 0.1 and far[2] < 0.1
+    with_momentum = [float(run(game, form(0.03), start, 300, record=None).final.norm()) for form in FORMS]
+    assert min(with_momentum) > 1.1  # momentum 0.9 pushes even extragradient outwards
 
 
 def test_a_vertex_of_a_box_is_a_rest_point_and_the_edge_of_a_disc_is_none() -> None:
