@@ -72,7 +72,7 @@ _ELEMENTWISE = {
 def _places(array: str, size: int, kind: str) -> list[str]:
     """Where the numbers of a row lie in an array of all rows."""
     if kind == "columns":
-        return [f"{array}[{k}, r]" for k in range(size)]
+        return [f"{array}_{k}[r]" for k in range(size)]
     row = "r" if kind == "rows" else "0"
     return [f"{array}[{row}]"] if size == 1 else [f"{array}[{row}, {k}]" for k in range(size)]
 

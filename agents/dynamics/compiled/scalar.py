@@ -105,8 +105,12 @@ def row_source(graph: GraphModule, kinds: Sequence[str]) -> str:
         writer.store(f"o{j}" if kind == "shared" else f"a{j}", ids, kind)
     names = [f"a{i}" if kind == "shared" else f"A{i}" for i, kind in enumerate(kinds)]
     names += [f"o{j}" for j, kind in enumerate(kinds) if kind == "shared"]
-    parts = {"rows": "begin : begin + {0}", "columns": ":, begin : begin + {0}"}
-    slices = [f"a{i} = A{i}[{parts[kind].format(_CHUNK)}]" for i, kind in enumerate(kinds) if kind != "shared"]
+    slices = []  # of one dimension, wherever that is possible: loops over such arrays become vector instructions
+    for i, (ids, kind) in enumerate(zip(results, kinds, strict=True)):
+        if kind == "columns":
+            slices += [f"a{i}_{k} = A{i}[{k}, begin : begin + {_CHUNK}]" for k in range(ids.numel())]
+        elif kind == "rows":
+            slices.append(f"a{i} = A{i}[begin : begin + {_CHUNK}]")
     head = [
         f"def kernel(n, steps, {', '.join(names)}):",
         f"    for begin in range(0, n, {_CHUNK}):",
