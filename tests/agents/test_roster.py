@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import subprocess
@@ -11,10 +12,14 @@ from typing import Any
 
 import pytest
 
+from strategic_envs.agents.dynamics import dynamics
 from strategic_envs.agents.roster import GAPS, Job, Result, agent, agents, evaluate_checkpoint
+from strategic_envs.agents.roster.game_dynamics import DynamicsAgent
+from strategic_envs.agents.roster.scan import described
 from strategic_envs.errors import CheckpointError, InvalidGameError, InvalidSettingError, UnknownNameError
 from strategic_envs.registry import list_environments
 
+NAMED = ["extragradient", "independent_gd", "ppo", "uniform_random"]
 LEARNERS = ["extragradient", "independent_gd", "ppo"]
 QUICK: dict[str, dict[str, Any]] = {
     "extragradient": {"evaluate_every": 3},
@@ -33,9 +38,27 @@ def _numbers(row: dict[str, Any]) -> dict[str, float]:
 
 
 def test_the_roster_is_discovered() -> None:
-    assert list(agents()) == ["extragradient", "independent_gd", "ppo", "uniform_random"]
-    assert [agent(n).needs_ray for n in agents()] == [True, True, True, False]
+    assert set(NAMED) <= set(agents()) and list(agents()) == sorted(agents())
+    assert [agent(n).needs_ray for n in NAMED] == [True, True, True, False]
     assert all(a.summary and a.name == n for n, a in agents().items())
+
+
+def test_every_dynamic_is_an_agent_once() -> None:
+    played = [a.dynamic for a in agents().values() if isinstance(a, DynamicsAgent)]
+    assert sorted(played) == list(dynamics())
+    assert {n for n, a in agents().items() if isinstance(a, DynamicsAgent) and n != a.dynamic} == {"independent_gd"}
+
+
+def test_what_is_read_from_the_sources_of_dynamics_is_what_they_are() -> None:
+    assert list(described()) == list(dynamics())
+    for name, kind in dynamics().items():
+        about = described()[name]
+        said = (about.summary, about.needs, about.batched, about.experimental)
+        assert said == (kind.summary, kind.needs, kind.batched, kind.experimental), name
+        fields = {f.name: f.default for f in dataclasses.fields(kind)}
+        assert set(about.settings) == set(fields), name
+        for setting, value in about.settings.items():  # None: there is no default, or none that is a literal
+            assert value is None or value == fields[setting], (name, setting)
 
 
 def test_an_unknown_agent_gets_a_hint() -> None:
@@ -50,12 +73,65 @@ def test_listing_the_roster_loads_neither_ray_nor_torch() -> None:
     assert run.stdout.strip() == "set()"
 
 
-@pytest.mark.parametrize("name", ["extragradient", "independent_gd", "ppo", "uniform_random"])
+@pytest.mark.parametrize("name", NAMED)
 def test_everybody_plays_every_environment_with_a_preset(name: str) -> None:
     for environment in list_environments():
         assert agent(name).refuses(environment) is None
         assert agent(name).preset(environment)["iterations"] >= (1 if name == "uniform_random" else 20)
         json.dumps(agent(name).preset(environment))  # it goes into run folders
+
+
+@pytest.mark.parametrize("name", [n for n in agents() if n not in NAMED])
+def test_a_dynamic_refuses_an_environment_or_has_a_preset_with_all_its_settings(name: str) -> None:
+    assert agent(name).refuses("continuous_game_v0") is None
+    for environment in list_environments():
+        reason = agent(name).refuses(environment)
+        if reason is not None:
+            assert "\n" not in reason and len(reason) < 200
+            continue
+        preset = agent(name).preset(environment)
+        assert set(described()[name].settings) <= set(preset) and preset["iterations"] >= 20
+        assert ("step_size" in preset) == ("step_size" in described()[name].settings)
+        json.dumps(preset)
+
+
+@pytest.mark.parametrize(
+    ("name", "environment", "reason"),
+    [
+        (
+            "symplectic_gradient",
+            "tic_tac_toe_v0",
+            r"policy gradients are not differentiated again \(it needs jvp and vjp",
+        ),
+        ("curvature_eg_plus", "layers_v0", r"too many for matrices of second derivatives \(it needs jacobian"),
+        ("hedge", "duopoly_pricing_v0", "parameters without bounds .it expects a Simplex"),
+        ("follow_the_ridge", "larger_number_v0", "second derivatives, which are zero"),
+    ],
+)
+def test_what_an_environment_cannot_give_is_said_in_one_line(name: str, environment: str, reason: str) -> None:
+    with pytest.raises(InvalidSettingError, match=f"{name} does not play {environment}: .*{reason}"):
+        agent(name).check(Job(environment))
+
+
+def test_a_one_shot_game_is_looked_at_as_the_dynamic_needs_it() -> None:
+    assert agent("consensus_optimization").preset("larger_number_v0")["field"] == "exact"
+    assert agent("hedge").preset("larger_number_v0")["strategy"] == "coordinates"
+    assert agent("eg_plus").preset("larger_number_v0")["field"] is None
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "name", "env"),
+    [
+        (InvalidSettingError, "hedge, on f1 .*expected a Simplex", "hedge", {"game": "f1"}),
+        (InvalidSettingError, "got 3 players", "follow_the_ridge", {"game": "three_player_polynomial"}),
+        (InvalidGameError, "utilities are not opposite", "follow_the_ridge", {"game": "chicken"}),
+        (UnknownNameError, "did you mean 'f1'", "eg_plus", {"game": "ff1"}),
+    ],
+)
+def test_a_game_that_does_not_suit_is_refused_before_anything_starts(error, message, name, env) -> None:
+    pytest.importorskip("ray.rllib")
+    with pytest.raises(error, match=message):
+        agent(name).check(Job("continuous_game_v0", env=env))
 
 
 @pytest.mark.parametrize(
@@ -100,6 +176,22 @@ def test_what_is_no_checkpoint_is_refused(path: str, tmp_path: Path) -> None:
         (tmp_path / path / "strategic_envs.json").write_text('{"digests": {"gone.pkl": "0"}}')
     with pytest.raises(CheckpointError, match={"missing": "no such folder", "empty": "no file"}.get(path, "damaged")):
         evaluate_checkpoint(tmp_path / path)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("environment", list_environments())
+def test_every_dynamic_trains_every_environment_that_it_does_not_refuse(environment: str) -> None:
+    game = {"hedge": "rock_paper_scissors", "cooperative_gradient": "chicken"}
+    for name in (n for n in agents() if n not in NAMED):
+        if agent(name).refuses(environment) is None:
+            env = {"game": game.get(name, "f1")} if environment == "continuous_game_v0" else {}
+            small = {"games_per_sample": 64, "minibatch_size": 32, "hidden": (8,), "horizon": 10}
+            settings = {k: v for k, v in small.items() if agent(name).preset(environment)[k] is not None}
+            agent(name).check(Job(environment, env=env))
+            result = _train(environment, name, env=env, agent={**settings, "evaluate_every": 3})
+            assert result.parameters_moved, name
+            assert all(math.isfinite(result.final[gap]) for gap in GAPS), name
 
 
 @pytest.mark.slow
