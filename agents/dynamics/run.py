@@ -27,6 +27,8 @@ from strategic_envs.profile import Profile
 
 __all__ = ["run"]
 
+_LOOK_EVERY = 100  # steps between two looks at a state that nobody else asks for
+
 
 def run(
     source: Oracle | VIGame,
@@ -52,7 +54,7 @@ def run(
             recorded.
         tolerance: Stop rows whose projected local Nash gap is at most this; None runs all steps.
         check_every: How often the tolerance is checked, in steps.
-        divergence: Stop rows whose norm exceeds this, looked at every `check_every` steps.
+        divergence: Stop rows whose norm exceeds this, looked at with the tolerance, else at least every 100 steps.
         accumulate: Keep the sums for the local CCE gap of the whole run (`Trajectory.local_cce_gap`), over every
             profile that was stepped from, recorded or not.
         compile: Compile the step, where it can be (`strategic_envs.agents.dynamics.compiled`): the same numbers up to
@@ -91,6 +93,7 @@ def run(
     sums = FieldAccumulator() if accumulate else None
     rows = _Rows(x, steps)
     stepper = _Stepper(dynamic, oracle, compile and dynamic.batched)
+    look_every = check_every if tolerance is not None else max(check_every, _LOOK_EVERY)
     unwatched = type(oracle) is GameOracle and dynamic.batched and sums is None  # several steps at once
     time, last = 0, state
     while True:
@@ -104,10 +107,10 @@ def run(
             break
         if sums is not None:
             sums.update(dynamic.point(state), recorder.field(state), rows.moving.double())
-        count = _until_next_look(time, steps, check_every, wanted) if unwatched else 1
+        count = _until_next_look(time, steps, look_every, wanted) if unwatched else 1
         kept = oracle.calls.copy()
         before_last, new = stepper.steps(state, count)
-        if _all_below(new.x, divergence):
+        if _all_below(rows.of_moving(new.x), divergence):
             last, state, time = rows.held(before_last, state), rows.held(new, state), time + count
             continue
         oracle.calls = kept  # some row became huge or NaN on the way: the same steps again, one by one
@@ -124,9 +127,9 @@ def run(
     return replace(found, compiled=stepper.kernel is not None, notes=(dynamic.explain(state),) * (not x.batch_shape))
 
 
-def _until_next_look(time: int, steps: int, check_every: int, wanted: Collection[int]) -> int:
+def _until_next_look(time: int, steps: int, look_every: int, wanted: Collection[int]) -> int:
     """How many steps there are until somebody looks at the state: an end, a check or a record."""
-    until = min(steps, time - time % check_every + check_every)
+    until = min(steps, time - time % look_every + look_every)
     return next((t for t in range(time + 1, until) if t in wanted), until) - time
 
 
@@ -144,6 +147,12 @@ class _Rows:
         rows = rows & self.moving
         self.codes[rows], self.ended[rows] = int(outcome), time
         self.moving = self.moving & ~rows
+
+    def of_moving(self, x: Profile) -> Profile:
+        """The profile, with zeros in the rows that ended."""
+        if bool(self.moving.all()):
+            return x
+        return x.map(lambda t: torch.where(self.moving.unsqueeze(-1), t, 0.0))
 
     def held(self, new: State, old: State) -> State:
         """The new state, with the rows that ended left where they were."""

@@ -177,3 +177,18 @@ def test_bad_starts_and_settings_are_refused_before_anything_runs() -> None:
             ask()
     with pytest.raises(InvalidStrategyError, match="accumulate=True"):
         batch.local_cce_gaps()
+
+
+@pytest.mark.parametrize("compile", [False, True])
+def test_how_rows_end_does_not_depend_on_how_often_somebody_looks(compile: bool) -> None:
+    def utilities(x: tuple[Tensor, ...]) -> Tensor:  # from above 1 it runs away, and is NaN beyond 50
+        t = x[0].squeeze(-1)
+        return (t**3 / 3 - t**2 / 2 + 0.0 * (50 - t).sqrt()).unsqueeze(-1)
+
+    game = Game(utilities, [Box(-100, 100)], name="runaway")
+    starts = Profile([torch.tensor([[0.5], [1.5], [-0.3], [1.01]], dtype=torch.float64)])
+    often = run(game, SimultaneousGradient(0.1), starts, 230, record=1, compile=compile)
+    seldom = run(game, SimultaneousGradient(0.1), starts, 230, record=None, compile=compile)
+    assert often.outcomes == seldom.outcomes == ["max_steps", "nonfinite", "max_steps", "nonfinite"]
+    assert torch.equal(often.ended, seldom.ended) and torch.equal(often.final.flat(), seldom.final.flat())
+    assert torch.equal(often.moved, seldom.moved) and often.calls == seldom.calls
