@@ -39,7 +39,14 @@ _STEP_SIZES: Mapping[str, Mapping[str, float | None]] = {
     "symplectic_gradient": {"continuous_game_v0": 0.02, "layers_v0": 0.05},
 }
 
+_EXACT = {"field": "exact", "games_per_sample": None, "horizon": None}
+
 _MORE: Mapping[str, Presets] = {
+    "adaptive_extragradient": {  # noise would look like a step that is too long, at any length
+        "duopoly_pricing_v0": _EXACT,
+        "larger_number_v0": _EXACT,
+        "tic_tac_toe_v0": _EXACT,
+    },
     "stonr": {"continuous_game_v0": {"iterations": 400, "evaluate_every": 10, "steps_per_iteration": 50}},
 }
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,12 @@ from typing import Any
 
 import pytest
 
+from strategic_envs import evaluators
+from strategic_envs.agents.dynamics import dynamics
+from strategic_envs.agents.roster import agents
 from strategic_envs.scripts.cli import main
+from strategic_envs.scripts.gaps_table import GAPS
+from strategic_envs.scripts.matrix import matrix_rows
 
 ENVIRONMENT = "continuous_game_v0"
 
@@ -65,6 +71,7 @@ def test_options_of_the_environment_and_the_agent_reach_the_job(run, fake) -> No
         (["train", "larger_number_v0", "--agent", "fake"], "does not train larger_number_v0: it has no numbers"),
         (["train", ENVIRONMENT, "--agent", "fake", "--address", "127.0.0.1:1"], "where nothing answers"),
         (["train", ENVIRONMENT, "--agent", "fake", "--address", "somewhere"], "expected auto or HOST:PORT"),
+        (["train", ENVIRONMENT, "--agent", "fake", "--env.game", "f2"], "f2: it has no derivatives"),
         (["list", "--env.game", "x"], "they belong to train"),
         (["evaluate", "nowhere"], "there is no nowhere"),
         (["evaluate", "."], "is no checkpoint"),
@@ -118,6 +125,29 @@ def test_list_shows_games_agents_and_the_matrix_with_presets_and_reasons(run) ->
     assert code == 0 and "step_size=0.5" in out and "no: it has no numbers" in out
     code, out, _ = run("list")
     assert code == 0 and "tic_tac_toe_v0" in out and "matching_pennies" in out and "fake" in out
+
+
+def test_list_shows_every_dynamic_and_every_gap(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = main(["list", "--dynamics"]), capsys.readouterr().out
+    rows = {line.split("│")[1].strip(): line for line in out.splitlines() if line.startswith("│")}
+    assert code == 0 and set(dynamics()) <= set(rows)
+    assert "2 field " in rows["extragradient"] and "1 field, 1 vjp" in rows["consensus_optimization"]
+    assert "for simplices" in rows["hedge"] and "for two players" in rows["follow_the_ridge"]
+    code, out = main(["list", "--gaps"]), capsys.readouterr().out
+    assert code == 0 and "local_cce_gap" in out and "0 at Nash" in out
+
+
+def test_the_gaps_that_are_listed_are_the_functions_that_there_are() -> None:
+    there = {name for name in evaluators.__all__ if name.endswith(("_gap", "_conv", "exploitability"))}
+    assert there <= set(GAPS) and all(callable(getattr(evaluators, name)) for name in GAPS)
+    assert all(question and exact for question, exact in GAPS.values())
+
+
+def test_the_matrix_puts_agents_with_the_same_settings_in_one_row() -> None:
+    rows = [row for row in matrix_rows() if row[0] == "tic_tac_toe_v0"]
+    named = [name for row in rows for name in re.findall(r"\w+", row[1].partition(": ")[2] or row[1])]
+    assert sorted(named) == sorted(agents()) and len(rows) < len(agents()) / 2
+    assert [row[2].startswith("no: ") for row in rows] == sorted(row[2].startswith("no: ") for row in rows)
 
 
 def test_help_names_every_command_and_version_the_version(run) -> None:
