@@ -217,12 +217,14 @@ class GameDynamics(Algorithm):
         state = super().get_state(components, not_components=not_components, **kwargs)
         state[_STATE] = {
             "dynamic": _arrays(state_to_dict(self.state)),
+            "on_cpu": [name for name, t in state_to_dict(self.state).items() if t.device.type == "cpu"],
             "accumulator": _arrays(self.accumulator.state_dict()),
             "history": [torch.stack(t).numpy() for t in zip(*self.history, strict=True)],
             "outcome": self.outcome,
             "iteration": self.oracle.iteration,
             "call": self.oracle.call,
             "steps": self.oracle.steps,
+            "draws": self.oracle.draws,
             "calls": dict(self.oracle.calls),
         }
         return state
@@ -232,12 +234,17 @@ class GameDynamics(Algorithm):
         if _STATE not in state:
             return
         own = state[_STATE]
-        self.state = state_from_dict(self.dynamic.state_type, _tensors(own["dynamic"], self._device()))
+        parts, cpu = _tensors(own["dynamic"], self._device()), torch.device("cpu")
+        if self._device() != cpu:  # what a method keeps on the CPU stays there; profiles go where the learner is
+            kept = [name for name in own.get("on_cpu", []) if not name.startswith("x.")]
+            parts |= _tensors({name: own["dynamic"][name] for name in kept}, cpu)
+        self.state = state_from_dict(self.dynamic.state_type, parts)
         self.accumulator.load_state_dict(_tensors(own["accumulator"], torch.device("cpu")))
         columns = [torch.as_tensor(t) for t in own["history"]]
         self.history = [Profile(row) for row in zip(*columns, strict=True)]
         self.outcome = own["outcome"]
         self.oracle.iteration, self.oracle.call, self.oracle.steps = own["iteration"], own["call"], own["steps"]
+        self.oracle.draws = own.get("draws", 0)
         self.oracle.calls = Counter(own["calls"])
         self._publish()
 

@@ -45,7 +45,7 @@ class GameDynamicsConfig(AlgorithmConfig):
         self.steps_per_iteration = 1
         self.game: Any = None
         self.device: Literal["auto", "cpu", "cuda"] = "auto"
-        self.field: Literal["exact", "sampled"] | None = None
+        self.field: Literal["exact", "sampled", "drawn"] | None = None
         self.strategy: Literal["logits", "coordinates"] | None = None
         self.games_per_sample: int | None = None
         self.horizon: int | None = None
@@ -65,7 +65,7 @@ class GameDynamicsConfig(AlgorithmConfig):
         steps_per_iteration: int = NotProvided,  # pyright: ignore[reportArgumentType]
         game: Any = NotProvided,
         device: Literal["auto", "cpu", "cuda"] = NotProvided,  # pyright: ignore[reportArgumentType]
-        field: Literal["exact", "sampled"] | None = NotProvided,  # pyright: ignore[reportArgumentType]
+        field: Literal["exact", "sampled", "drawn"] | None = NotProvided,  # pyright: ignore[reportArgumentType]
         strategy: Literal["logits", "coordinates"] | None = NotProvided,  # pyright: ignore[reportArgumentType]
         games_per_sample: int = NotProvided,  # pyright: ignore[reportArgumentType]
         horizon: int = NotProvided,  # pyright: ignore[reportArgumentType]
@@ -83,7 +83,8 @@ class GameDynamicsConfig(AlgorithmConfig):
             steps_per_iteration: How many steps of the dynamic one training iteration takes.
             game: A game to train on, in place of an environment's id.
             device: Where learners work: `"auto"` takes a GPU if the cluster has one.
-            field: `"exact"` or `"sampled"` gradients; None takes the default of the kind of game.
+            field: `"exact"` or `"sampled"` gradients, or `"drawn"`: exact on fresh data at every call; None takes the
+                default of the kind of game.
             strategy: `"logits"` or `"coordinates"`, where a game allows both.
             games_per_sample: How many games one sample plays, on each runner.
             horizon: Periods of a Markov game that is sampled.

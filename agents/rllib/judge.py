@@ -61,7 +61,7 @@ def judge(task: Task, x: Profile, accumulator: FieldAccumulator, history: Sequen
         "local_nash_gap": local_nash.value,
         "local_nash_gap_exact": float(local_nash.exact),
         "local_cce_gap": local_cce.value,
-        "local_cce_gap_exact": float(local_cce.exact and not task.sampled),
+        "local_cce_gap_exact": float(local_cce.exact and not (task.sampled or task.drawn)),
         "local_gap_by": task.parameterisation,
         **{f"utility_{i}": u for i, u in enumerate(now.utilities)},
     }

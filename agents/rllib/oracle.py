@@ -6,7 +6,8 @@ travel to the runners together with the order to sample, so that none can play w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -33,8 +34,8 @@ class RLlibOracle(Oracle):
         each_learner: Calls a function with every learner and returns the list of answers.
         each_runner: The same for every runner that samples.
 
-    `iteration` and `call` count what was drawn, `steps` the environment steps; `finite` turns False when a gradient is
-    NaN or infinite, and stays so until `begin`.
+    `iteration`, `call` and `draws` count what was drawn, `steps` the environment steps; `finite` turns False when a
+    gradient is NaN or infinite, and stays so until `begin`.
     """
 
     def __init__(
@@ -48,7 +49,8 @@ class RLlibOracle(Oracle):
         self.task = task
         self._each_learner = each_learner
         self._each_runner = each_runner
-        self.iteration, self.call, self.steps = 0, 0, 0
+        self.iteration, self.call, self.steps, self.draws = 0, 0, 0, 0
+        self._measuring = self._holding = False
         self.finite = True
         self._watched: Profile | None = None
         self._seen: Profile | None = None
@@ -118,7 +120,7 @@ class RLlibOracle(Oracle):
 
     def _derivative(self, what: str, x: Profile, *arguments: Any) -> Any:
         """Asks the first learner, where the modules are; derivatives are exact, so all would say the same."""
-        draw = Draw(self.iteration, self.call)
+        draw = Draw(self.iteration, self.call, self._last_data())
         ask = partial(_derive, what=what, x=x.detach().clone(), draw=draw, arguments=arguments)
         answer = self._each_learner(ask)[0].to(x[0])
         self.finite = self.finite and bool(answer.isfinite().all() if isinstance(answer, Tensor) else answer.isfinite())
@@ -134,7 +136,32 @@ class RLlibOracle(Oracle):
 
     def _next(self) -> Draw:
         self.call += 1
-        return Draw(self.iteration, self.call - 1)
+        if self.task.drawn and not (self._measuring or self._holding):
+            self.draws += 1
+        return Draw(self.iteration, self.call - 1, self._last_data())
+
+    def _last_data(self) -> int | None:
+        """The draw of data that calls see now; None for the data that the game holds, on which is measured."""
+        return self.draws - 1 if self.draws and not self._measuring else None
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Calls inside this context see one and the same draw of data, the next one."""
+        self.draws, self._holding = self.draws + int(self.task.drawn), True
+        try:
+            yield
+        finally:
+            self._holding = False
+
+    @contextmanager
+    def uncounted(self) -> Iterator[None]:
+        """Calls inside this context are measurements: not counted, and on the data that the game holds."""
+        before, self._measuring = self._measuring, True
+        try:
+            with super().uncounted():
+                yield
+        finally:
+            self._measuring = before
 
     def _players(self, player: int | None) -> Sequence[int]:
         return range(self.task.game.n_players) if player is None else (player,)

@@ -43,7 +43,7 @@ class Options:
     Args:
         seed: The seed of starts, networks and samples.
         strategy: `"logits"` or `"coordinates"`, where a game allows both.
-        field: `"exact"` or `"sampled"`.
+        field: `"exact"`, `"sampled"`, or `"drawn"`: exact on data that are drawn anew for every call.
         games: How many games one sample plays.
         horizon: Periods of a Markov game that is sampled.
         minibatch: Rows of data in an iteration's minibatch (layers); 0 means all of them.
@@ -53,7 +53,7 @@ class Options:
 
     seed: int = 0
     strategy: Literal["logits", "coordinates"] | None = None
-    field: Literal["exact", "sampled"] | None = None
+    field: Literal["exact", "sampled", "drawn"] | None = None
     games: int | None = None
     horizon: int | None = None
     minibatch: int | None = None
@@ -67,18 +67,22 @@ class Options:
                 raise InvalidSettingError(f"{name}: got {value!r}, expected a whole number >= 1")
         if self.minibatch is not None and (not isinstance(self.minibatch, int) or self.minibatch < 0):
             raise InvalidSettingError(f"minibatch: got {self.minibatch!r}, expected rows of data, or 0 for all of them")
-        if self.field not in (None, "exact", "sampled"):
-            raise InvalidSettingError(f"field: got {self.field!r}, expected 'exact' or 'sampled'")
+        if self.field not in (None, "exact", "sampled", "drawn"):
+            raise InvalidSettingError(f"field: got {self.field!r}, expected 'exact', 'sampled' or 'drawn'")
         if self.strategy not in (None, "logits", "coordinates"):
             raise InvalidSettingError(f"strategy: got {self.strategy!r}, expected 'logits' or 'coordinates'")
 
 
 @dataclass(frozen=True)
 class Draw:
-    """Which random numbers to use: the iteration of the run and the call of the oracle, counted from 0."""
+    """Which random numbers to use: the iteration of the run and the call of the oracle, counted from 0.
+
+    `data` counts the draws of data, where a game has them; None means the data that the game holds.
+    """
 
     iteration: int = 0
     call: int = 0
+    data: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,7 +122,7 @@ class Task(ABC):
     """
 
     parameterisation: ClassVar[str]
-    fields: ClassVar[tuple[str, ...]]
+    fields: tuple[str, ...]
     step_size: ClassVar[float]
     derivatives: ClassVar[tuple[str, ...]] = ()
 
@@ -141,6 +145,11 @@ class Task(ABC):
     def sampled(self) -> bool:
         """Whether the gradient comes from play that a runner samples."""
         return self.field == "sampled"
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the gradient is exact on data that are drawn anew for every call."""
+        return self.field == "drawn"
 
     @abstractmethod
     def specs(self) -> tuple[RLModuleSpec, ...]:

@@ -1,12 +1,13 @@
 """Continuous games: the strategy is the vector itself, the field is exact, and steps are projected on the sets.
 
-All derivatives of the field are there too, so every dynamic of this project runs on these games.
+All derivatives of the field are there too, so every dynamic of this project runs on these games. A game whose data are
+drawn (it has a method `draw`) is played on fresh data at every call, and judged on the data that it holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from gymnasium.spaces import Box as BoxSpace
@@ -42,19 +43,27 @@ class CoordinatesTask(Task):
 
     parameterisation: ClassVar[str] = "coordinates"
     step_size: ClassVar[float] = 0.1
-    fields: ClassVar[tuple[str, ...]] = ("exact",)
+    fields: tuple[str, ...] = ("exact",)
     derivatives: ClassVar[tuple[str, ...]] = DERIVATIVES
     game: Game
 
     def __init__(self, game: Game, options: Options) -> None:
         if options.strategy == "logits":
             raise InvalidSettingError(f"{game.name}: got strategy='logits', expected 'coordinates' for this game")
+        if callable(getattr(game, "draw", None)):
+            self.fields = ("drawn", "exact")
         super().__init__(game, options)
         self.sets = game.sets
         self._oracle = GameOracle(game)
+        self._drawn: tuple[int, GameOracle] | None = None
 
     def closed_form(self, draw: Draw | None = None) -> GameOracle:
-        return self._oracle
+        if draw is None or draw.data is None:
+            return self._oracle
+        if self._drawn is None or self._drawn[0] != draw.data:
+            stream = torch_stream(self.options.seed, "draw", draw.data)  # as `StochasticOracle` draws
+            self._drawn = draw.data, GameOracle(cast("Any", self.game).draw(stream))
+        return self._drawn[1]
 
     def specs(self) -> tuple[RLModuleSpec, ...]:
         return tuple(vector_spec(Coordinates, t) for t in self._start())
@@ -65,10 +74,10 @@ class CoordinatesTask(Task):
         return self.game.sample(generator=torch_stream(self.options.seed, "start"))
 
     def exact(self, modules: Sequence[TorchRLModule], players: Sequence[int], draw: Draw | None) -> list[Tensor]:
-        x = self.point(modules)
+        game, x = self.closed_form(draw).game, self.point(modules)
         if len(players) == self.game.n_players:
-            return list(self.game.field(x))
-        return [self.game.field(x, i)[0] for i in players]
+            return list(game.field(x))
+        return [game.field(x, i)[0] for i in players]
 
     def point(self, modules: Sequence[TorchRLModule]) -> Profile:
         return Profile(flat_parameters(m) for m in modules)

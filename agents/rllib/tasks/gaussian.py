@@ -67,7 +67,7 @@ class GaussianTask(Task):
     """A continuous `Game` whose players draw from Gaussians; parameters are `[means, log standard deviations]`."""
 
     parameterisation: ClassVar[str] = "Gaussian mean and log deviation"
-    fields: ClassVar[tuple[str, ...]] = ("sampled",)
+    fields: tuple[str, ...] = ("sampled",)
     step_size: ClassVar[float] = 0.1
     game: Game
 

@@ -31,7 +31,7 @@ class LayersTask(Task):
 
     parameterisation: ClassVar[str] = "weights"
     step_size: ClassVar[float] = 0.1
-    fields: ClassVar[tuple[str, ...]] = ("exact",)
+    fields: tuple[str, ...] = ("exact",)
     derivatives: ClassVar[tuple[str, ...]] = ("jvp", "vjp", "welfare_gradient")  # matrices would be too large
     game: DynamicGame
 

@@ -40,7 +40,7 @@ class LogitsTask(Task):
 
     parameterisation: ClassVar[str] = "logits"
     step_size: ClassVar[float] = 1.0
-    fields: ClassVar[tuple[str, ...]] = ("sampled", "exact")
+    fields: tuple[str, ...] = ("sampled", "exact")
     derivatives: ClassVar[tuple[str, ...]] = DERIVATIVES
     game: NormalFormGame
 

@@ -36,7 +36,7 @@ class MarkovTask(Task):
 
     parameterisation: ClassVar[str] = "network"
     step_size: ClassVar[float] = 1.0
-    fields: ClassVar[tuple[str, ...]] = ("sampled", "exact")
+    fields: tuple[str, ...] = ("sampled", "exact")
     game: MarkovGame
 
     def specs(self) -> tuple[RLModuleSpec, ...]:

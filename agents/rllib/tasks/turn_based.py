@@ -36,7 +36,7 @@ class TurnBasedTask(Task):
 
     parameterisation: ClassVar[str] = "network"
     step_size: ClassVar[float] = 1.0
-    fields: ClassVar[tuple[str, ...]] = ("sampled", "exact")
+    fields: tuple[str, ...] = ("sampled", "exact")
     game: TurnBasedGame
 
     def specs(self) -> tuple[RLModuleSpec, ...]:

@@ -13,6 +13,7 @@ from ray.rllib.algorithms.algorithm import Algorithm
 from torch import Tensor
 
 from strategic_envs.agents.dynamics import Dynamic, GameOracle, Oracle, Outcome, State, dynamic, dynamics, run
+from strategic_envs.agents.dynamics.stochastic import StochasticOracle
 from strategic_envs.agents.rllib.algorithm import GameDynamics
 from strategic_envs.agents.rllib.config import GameDynamicsConfig
 from strategic_envs.agents.rllib.tasks import Draw, Options, task_for
@@ -206,3 +207,23 @@ def test_a_remote_learner_gives_the_same_derivatives() -> None:
         there.train()
     assert here.point().flat().equal(there.point().flat())
     there.stop()
+
+
+@pytest.mark.parametrize("name", ["simultaneous_gradient", "optimistic_adam", "gradient_vs_best_response"])
+def test_a_game_whose_data_are_drawn_is_played_on_fresh_data_as_its_own_oracle_plays_it(name: str, tmp_path) -> None:
+    config = GameDynamicsConfig().environment("continuous_game_v0", env_config={"game": "wgan_linear", "batch": 8})
+    config.training(dynamic=name, dynamic_options=settings(name)).debugging(seed=4).evaluation(evaluation_interval=None)
+    algorithm = config.build_algo()
+    drawn, x0 = algorithm.task.game, algorithm.task.initial()
+    for step in range(STEPS):
+        algorithm.train()
+        if step == 2:
+            algorithm.save_to_path(tmp_path / "checkpoint")
+    path = run(StochasticOracle(drawn, seed=4), dynamic(name, **settings(name)), x0, STEPS)
+    assert algorithm.point().flat().equal(path.final.flat())
+    fixed = run(drawn, dynamic(name, **settings(name)), x0, STEPS)
+    assert not algorithm.point().flat().equal(fixed.final.flat())
+    rebuilt: Any = Algorithm.from_checkpoint(str(tmp_path / "checkpoint"))
+    for _ in range(STEPS - 3):
+        rebuilt.train()
+    assert rebuilt.point().flat().equal(path.final.flat())
