@@ -13,7 +13,7 @@ import torch
 from gymnasium import spaces
 from numpy.typing import NDArray
 
-from strategic_envs.sets import Box, StrategySet
+from strategic_envs.sets import StrategySet
 
 __all__ = ["SetSpace", "WholeNumbers", "bounds", "set_space"]
 
@@ -28,10 +28,7 @@ def bounds(strategy_set: StrategySet) -> tuple[NDArray[np.float32], NDArray[np.f
         >>> bounds(Ball([1.0, 0.0], radius=2.0))[0].tolist()
         [-1.0, -2.0]
     """
-    if isinstance(strategy_set, Box):  # a box may have as many coordinates as a network has weights
-        return strategy_set.low.numpy().astype(np.float32), strategy_set.high.numpy().astype(np.float32)
-    eye = torch.eye(strategy_set.dim, dtype=torch.float64)
-    low, high = -strategy_set.support(-eye).value, strategy_set.support(eye).value
+    low, high = strategy_set.bounds()
     return low.numpy().astype(np.float32), high.numpy().astype(np.float32)
 
 
@@ -73,8 +70,7 @@ class SetSpace(spaces.Box):
         if not np.isfinite(x).all():
             return False
         point = torch.from_numpy(np.array(x, dtype=np.float64))
-        distance = float((self.strategy_set.project(point) - point).norm())
-        return distance <= _TOLERANCE * max(1.0, float(point.norm()))
+        return bool(self.strategy_set.contains(point, _TOLERANCE * max(1.0, float(point.norm()))))
 
     def __repr__(self) -> str:
         return f"SetSpace({self.strategy_set!r})"

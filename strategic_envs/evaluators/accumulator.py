@@ -160,17 +160,17 @@ class FieldAccumulator:
 def interpolation_gap(
     strategies: StrategySet, mean_field: Float[Tensor, "*batch dim"], mean_product: Float[Tensor, "*batch"]
 ) -> Float[Tensor, "*batch"]:
-    """One player's linearised gap: `h(E g) - E <g, x>` on a compact set, `|E g|` on an unbounded one.
+    """One player's linearised gap: `h(E g) - E <g, x>` on a compact set, `|E g|` on an unbounded one or a torus.
 
     On a compact set this is the largest gain rate over the interpolations `x -> (1 - s) x + s y` towards a fixed y
     (Cai, Daskalakis, Luo, Wei and Zheng 2024); on an unbounded one over the displacements `x -> x + v`, `|v| <= 1`,
-    exact when the set is the whole space and an upper bound when it is not.
+    exact when the set is the whole space or a torus, and an upper bound when it is not.
 
     Example:
         >>> from strategic_envs.sets import Box
         >>> interpolation_gap(Box(-1, 1), torch.tensor([2.0]), torch.tensor(0.5)).item()
         1.5
     """
-    if not strategies.bounded:
+    if not strategies.bounded or strategies.periodic:
         return mean_field.norm(dim=-1)
     return strategies.support(mean_field).value - mean_product

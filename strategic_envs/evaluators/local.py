@@ -36,29 +36,28 @@ def projected_gaps(
 ) -> Float[Tensor, "*batch n"]:
     """Every player's `|P(x_i + a g_i) - x_i| / a`, for a batch of profiles; a = 1 unless `step` says otherwise.
 
+    Where coordinates wrap around it is `|g_i|`.
+
     Example:
         >>> from strategic_envs.sets import Box
         >>> projected_gaps([Box(-1, 1)], [torch.tensor([0.5])], [torch.tensor([3.0])])
         tensor([0.5000])
     """
-    gaps = [(s.project(t + step * v) - t).norm(dim=-1) / step for s, t, v in zip(sets, x, g, strict=True)]
+    gaps = [s.projected_gap(t, v, step) for s, t, v in zip(sets, x, g, strict=True)]
     return torch.stack(torch.broadcast_tensors(*gaps), dim=-1)
 
 
 def frank_wolfe_gaps(
     sets: Sequence[StrategySet], x: Sequence[Tensor], g: Sequence[Tensor]
 ) -> Float[Tensor, "*batch n"]:
-    """Every player's `max_y <g_i, y - x_i>`, for a batch of profiles; `|g_i|` where a set is unbounded.
+    """Every player's `max_y <g_i, y - x_i>`, for a batch of profiles; `|g_i|` where a set is unbounded or wraps.
 
     Example:
         >>> from strategic_envs.sets import Box
         >>> frank_wolfe_gaps([Box(-1, 1)], [torch.tensor([0.5])], [torch.tensor([3.0])])
         tensor([1.5000])
     """
-    gaps = [
-        s.support(v).value - (v * t).sum(-1) if s.bounded else v.norm(dim=-1)
-        for s, t, v in zip(sets, x, g, strict=True)
-    ]
+    gaps = [s.frank_wolfe_gap(t, v) for s, t, v in zip(sets, x, g, strict=True)]
     return torch.stack(torch.broadcast_tensors(*gaps), dim=-1)
 
 

@@ -95,11 +95,6 @@ def _finite(value: Tensor) -> Tensor:
     return torch.where(value.isfinite(), value, -torch.inf)
 
 
-def _bounding_box(strategies: StrategySet) -> tuple[Tensor, Tensor]:
-    axes = torch.eye(strategies.dim, dtype=torch.float64)
-    return -strategies.support(-axes).value, strategies.support(axes).value
-
-
 def _radius(strategies: StrategySet, count: int) -> float:
     return (
         2 * strategies.diameter / count ** (1 / strategies.dim) if strategies.bounded and strategies.dim <= 2 else 0.0
@@ -114,14 +109,14 @@ def _starts(strategies: StrategySet, budget: int, seed: int) -> Tensor:
     parts = [strategies.centre().unsqueeze(0), random]
     if not strategies.bounded:
         return torch.cat([*parts, strategies.project(10 * random)])
-    if d <= 6:
+    if d <= 6 and not strategies.periodic:
         signs = torch.tensor(list(itertools.product([-1.0, 1.0], repeat=d)), dtype=torch.float64)
         parts.append(strategies.support(signs).argmax)
-    if d <= 32:
+    if d <= 32 and not strategies.periodic:
         axes = torch.eye(d, dtype=torch.float64)
         parts.append(strategies.support(torch.cat([axes, -axes])).argmax)
     if d <= 2:
-        low, high = _bounding_box(strategies)
+        low, high = strategies.bounds()
         side = torch.linspace(0, 1, max(int(budget ** (1 / d)), 9), dtype=torch.float64)
         grid = torch.cartesian_prod(*[side] * d).reshape(-1, d)
         parts.append(strategies.project(low + grid * (high - low)))
@@ -157,7 +152,7 @@ def _ascend(objective: Objective, strategies: StrategySet, points: Tensor, value
     idle = 0
     for _ in range(_ASCENT_STEPS):
         trial = strategies.project(points + step * gradient)
-        moved = (trial - points).norm(dim=-1) > 1e-13 * max(reach, 1.0)
+        moved = strategies.difference(points, trial).norm(dim=-1) > 1e-13 * max(reach, 1.0)
         if not bool(moved.any()):
             break
         new_value, new_gradient = _value_and_gradient(objective, trial)

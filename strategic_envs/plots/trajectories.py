@@ -108,8 +108,7 @@ def _square(game: VIGame) -> tuple[tuple[float, float], tuple[float, float]]:
             f"{game.name}: got players of dimensions {game.dims}, expected two players with one bounded number each: "
             "draw a gap against the step instead"
         )
-    one = torch.ones(1, dtype=torch.float64)
-    first, second = ((-float(s.support(-one).value), float(s.support(one).value)) for s in game.sets)
+    first, second = ((float(low), float(high)) for low, high in (s.bounds() for s in game.sets))
     return first, second
 
 

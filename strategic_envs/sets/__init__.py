@@ -10,5 +10,6 @@ from strategic_envs.sets.base import StrategySet, SupportPoint
 from strategic_envs.sets.box import Box
 from strategic_envs.sets.product import Product
 from strategic_envs.sets.simplex import Simplex
+from strategic_envs.sets.torus import Torus
 
-__all__ = ["Ball", "Box", "Product", "Simplex", "StrategySet", "SupportPoint"]
+__all__ = ["Ball", "Box", "Product", "Simplex", "StrategySet", "SupportPoint", "Torus"]

@@ -41,6 +41,11 @@ class StrategySet(ABC):
         """Whether the set is compact."""
         return math.isfinite(self.diameter)
 
+    @property
+    def periodic(self) -> bool:
+        """Whether coordinates wrap around, so that there is no boundary and no straight way out of the set."""
+        return False
+
     @abstractmethod
     def project(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         """The nearest point of the set."""
@@ -61,6 +66,39 @@ class StrategySet(ABC):
 
         A coordinate with one finite bound lies at the absolute value of a standard normal from it.
         """
+
+    def difference(self, x: Float[Tensor, "*#batch dim"], y: Float[Tensor, "*#batch dim"]) -> Float[Tensor, "... dim"]:
+        """The shortest displacement from x to y: `y - x`, unless coordinates wrap around."""
+        return y - x
+
+    def bounds(self) -> tuple[Float[Tensor, " dim"], Float[Tensor, " dim"]]:
+        """The smallest box around the set: its lower and upper bounds, which may be infinite, float64."""
+        axes = torch.eye(self.dim, dtype=torch.float64)
+        return -self.support(-axes).value, self.support(axes).value
+
+    def projected_gap(
+        self, x: Float[Tensor, "*batch dim"], g: Float[Tensor, "*batch dim"], step: float = 1.0
+    ) -> Float[Tensor, "*batch"]:
+        """How far a projected step along g leads from a point x of the set, per unit of step: `|P(x + a g) - x| / a`.
+
+        Example:
+            >>> from strategic_envs.sets import Box
+            >>> Box(-1, 1).projected_gap(torch.tensor([0.5]), torch.tensor([3.0]))
+            tensor(0.5000)
+        """
+        return (self.project(x + step * g) - x).norm(dim=-1) / step
+
+    def frank_wolfe_gap(
+        self, x: Float[Tensor, "*batch dim"], g: Float[Tensor, "*batch dim"]
+    ) -> Float[Tensor, "*batch"]:
+        """The largest first-order gain over the set, `max_y <g, y - x>`; `|g|` where the set is unbounded.
+
+        Example:
+            >>> from strategic_envs.sets import Box
+            >>> Box(-1, 1).frank_wolfe_gap(torch.tensor([0.5]), torch.tensor([3.0]))
+            tensor(1.5000)
+        """
+        return self.support(g).value - (g * x).sum(-1) if self.bounded else g.norm(dim=-1)
 
     def contains(self, x: Float[Tensor, "*batch dim"], atol: float = 1e-6) -> Bool[Tensor, "*batch"]:
         """Whether each point lies in the set, up to a distance of `atol`; a point that is not finite does not."""

@@ -21,6 +21,8 @@ _SHOWN = 16  # coordinates whose bounds are written out
 class Box(StrategySet):
     """All x with `low <= x <= high`, coordinate by coordinate; infinite bounds are allowed.
 
+    Equal bounds hold a coordinate fixed: such a box has no interior, and is a set like any other.
+
     Args:
         low: Lower bound, a number or one a coordinate.
         high: Upper bound.
@@ -67,6 +69,9 @@ class Box(StrategySet):
     @property
     def diameter(self) -> float:
         return float((self.high - self.low).norm())
+
+    def bounds(self) -> tuple[Float[Tensor, " dim"], Float[Tensor, " dim"]]:
+        return self.low, self.high
 
     def project(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         return x.clamp(self.low.to(x), self.high.to(x))

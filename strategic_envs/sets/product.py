@@ -49,6 +49,11 @@ class Product(StrategySet):
     def diameter(self) -> float:
         return math.hypot(*(p.diameter for p in self.parts))
 
+    @property
+    def periodic(self) -> bool:
+        """Whether coordinates of some part wrap around."""
+        return any(p.periodic for p in self.parts)
+
     def split(self, x: Float[Tensor, "*batch dim"]) -> tuple[Tensor, ...]:
         """The coordinates of each part."""
         return x.split(list(self.dims), dim=-1)
@@ -59,6 +64,28 @@ class Product(StrategySet):
 
     def project(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         return torch.cat([p.project(c) for p, c in zip(self.parts, self.split(x), strict=True)], dim=-1)
+
+    def difference(self, x: Float[Tensor, "*#batch dim"], y: Float[Tensor, "*#batch dim"]) -> Float[Tensor, "... dim"]:
+        pairs = zip(self.parts, self.split(x), self.split(y), strict=True)
+        return torch.cat([p.difference(a, b) for p, a, b in pairs], dim=-1)
+
+    def bounds(self) -> tuple[Float[Tensor, " dim"], Float[Tensor, " dim"]]:
+        low, high = zip(*(p.bounds() for p in self.parts), strict=True)
+        return torch.cat(low), torch.cat(high)
+
+    def projected_gap(
+        self, x: Float[Tensor, "*batch dim"], g: Float[Tensor, "*batch dim"], step: float = 1.0
+    ) -> Float[Tensor, "*batch"]:
+        pairs = zip(self.parts, self.split(x), self.split(g), strict=True)
+        return torch.stack([p.projected_gap(a, b, step) for p, a, b in pairs], dim=-1).norm(dim=-1)
+
+    def frank_wolfe_gap(
+        self, x: Float[Tensor, "*batch dim"], g: Float[Tensor, "*batch dim"]
+    ) -> Float[Tensor, "*batch"]:
+        if not self.bounded:
+            return g.norm(dim=-1)
+        pairs = zip(self.parts, self.split(x), self.split(g), strict=True)
+        return torch.stack([p.frank_wolfe_gap(a, b) for p, a, b in pairs], dim=-1).sum(-1)
 
     def support(self, g: Float[Tensor, "*batch dim"]) -> SupportPoint:
         points = [p.support(c) for p, c in zip(self.parts, self.split(g), strict=True)]

@@ -17,13 +17,14 @@ from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
 from strategic_envs.play import Empirical, TabularPlay
+from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.profile import Profile
 from strategic_envs.seeding import torch_stream
 
 __all__ = ["check_evaluator"]
 
 
-def check_evaluator(game: Game | MarkovGame | TurnBasedGame, *, seed: int = 0, tolerance: float = 1e-9) -> None:
+def check_evaluator(game: VIGame | MarkovGame | TurnBasedGame, *, seed: int = 0, tolerance: float = 1e-9) -> None:
     """Checks that the gaps of a game agree with each other.
 
     1. Every gap has `lower <= value <= upper` and one part a player.
@@ -32,13 +33,13 @@ def check_evaluator(game: Game | MarkovGame | TurnBasedGame, *, seed: int = 0, t
     4. A response pays what it says it pays, when it is attained.
     5. Every number of `evaluate(...).row()` is a float and no NaN.
     6. On one profile the local CCE gap is the Frank-Wolfe gap; with p the projected gap,
-       `p^2 <= FW <= (D + |g|) p` for every player with a compact set.
+       `p^2 <= FW <= (D + |g|) p` for every player with a compact set; on a torus they are equal.
     7. On a `NormalFormGame` the local CCE gap is the CCE gap, and the CE gap is at least the CCE gap.
     8. An accumulator fed profile by profile gives the local CCE gap of the empirical distribution.
     Not yet checked: numeric best responses against a dense search (each game's own tests do that).
 
     Args:
-        game: A game with utilities.
+        game: The game; of one without utilities, only the local gaps are checked.
         seed: The seed of the sampled play.
         tolerance: The largest difference allowed, relative to the size of the numbers.
 
@@ -49,10 +50,11 @@ def check_evaluator(game: Game | MarkovGame | TurnBasedGame, *, seed: int = 0, t
         >>> check_evaluator(NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]]))
     """
     stream = torch_stream(seed, "check_evaluator")
-    if isinstance(game, Game):
+    if isinstance(game, VIGame):
         points = game.sample((5,), generator=stream)
         one = Empirical(points.map(lambda t: t[:1]), torch.ones(1, dtype=torch.float64))
-        _check_global(game, one, tolerance)
+        if isinstance(game, Game):
+            _check_global(game, one, tolerance)
         _check_local(game, points, tolerance)
     else:
         play = TabularPlay(_uniform(game))
@@ -108,7 +110,7 @@ def _paid(
     return evaluate(game, changed).utilities[player]
 
 
-def _check_local(game: Game, points: Profile, tolerance: float) -> None:
+def _check_local(game: VIGame, points: Profile, tolerance: float) -> None:
     x = points.map(lambda t: t[0])
     g = game.field(x)
     projected, fw = local_nash_gap(game, x), local_nash_gap(game, x, "frank_wolfe")
@@ -116,7 +118,9 @@ def _check_local(game: Game, points: Profile, tolerance: float) -> None:
     for i, (p, f, c) in enumerate(zip(projected.per_player, fw.per_player, one.per_player, strict=True)):
         who = f"{game.name}, player_{i}"
         assert _close(f, c, tolerance), f"{who}: the local CCE gap of one profile is {c}, the Frank-Wolfe gap {f}"
-        if game.sets[i].bounded:
+        if game.sets[i].periodic:
+            assert p == f, f"{who}: on a torus the projected gap {p} and the Frank-Wolfe gap {f} are one"
+        elif game.sets[i].bounded:
             high = (game.sets[i].diameter + float(g[i].norm())) * p
             slack = tolerance * (1 + f + high)
             assert p * p - slack <= f <= high + slack, f"{who}: {p}^2 <= {f} <= {high} fails"

@@ -56,9 +56,10 @@ VARIANTS = [
     ("stag_hunt", {}),
     ("three_player_polynomial", {}),
     ("three_player_trigonometric", {}),
+    ("torus", {}),
     ("townsend", {}),
 ]
-GENERAL_SUM = {"chicken", "prisoners_dilemma", "stag_hunt", "three_player_trigonometric"}
+GENERAL_SUM = {"chicken", "prisoners_dilemma", "stag_hunt", "three_player_trigonometric", "torus"}
 MIN_MAX = {
     "f1",
     "f2",
@@ -80,7 +81,7 @@ def only(condition: Callable[[Game], bool]) -> pytest.MarkDecorator:
 
 
 def smoothness_is_stated(game: Game) -> bool:
-    return "smoothness" in game.known().constants and game.joint_set.bounded and max(game.dims) == 1
+    return "smoothness" in game.known().constants and all(s.bounded and s.dim == 1 for s in game.sets)
 
 
 @pytest.fixture(params=VARIANTS, ids=IDS)
@@ -164,7 +165,7 @@ def test_the_field_is_the_gradient_by_finite_differences(game: Game) -> None:
 
 @only(smoothness_is_stated)
 def test_stated_smoothness_is_the_largest_jacobian_norm_on_a_grid(game: Game) -> None:
-    axes = [torch.linspace(float(s.low), float(s.high), 201, dtype=torch.float64) for s in game.sets]  # pyright: ignore[reportAttributeAccessIssue]
+    axes = [torch.linspace(*map(float, s.bounds()), 201, dtype=torch.float64) for s in game.sets]
     grid = torch.cartesian_prod(*axes)
     largest = torch.linalg.matrix_norm(game.jacobian(Profile.from_flat(grid, game.dims)), 2).max()
     assert largest.item() == pytest.approx(game.known().constants["smoothness"], rel=3e-3)
