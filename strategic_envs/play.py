@@ -215,11 +215,14 @@ class BestResponse:
     Args:
         strategy: The strategy found: a vector `(d_i,)`, or a policy table `(S, A)`.
         value: Its expected utility (Markov games: discounted sums times 1 - discount, from the initial states).
-        lower: A utility that is certainly reached; equals `value`.
+        lower: A utility that is certainly reached; `value`, or a proved bound of it.
         upper: A utility that no strategy exceeds; `inf` when nothing was proved.
-        exact: Whether `value` is the best possible, up to rounding.
+        exact: Whether `value` is the best possible, up to rounding, or up to the tolerance that a proof was asked for.
         attained: Whether a best response exists and `strategy` is one; False when `value` is a supremum only
             approached, or when the set is not compact and nothing is proved.
+        certified: Whether `lower` and `upper` were proved by enclosures of the utility; see docs/certificates.md.
+        evaluations: How many cells and points the proof looked at.
+        note: Why a proof that was asked for is missing, or did not reach its tolerance.
     """
 
     strategy: Tensor
@@ -228,3 +231,6 @@ class BestResponse:
     upper: float
     exact: bool
     attained: bool
+    certified: bool = False
+    evaluations: int = 0
+    note: str = ""

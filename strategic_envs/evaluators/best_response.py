@@ -33,7 +33,7 @@ _WORK = 2**20  # profiles evaluated for the starts of one search
 
 
 @singledispatch
-def best_response(game: object, player: int, play: object) -> BestResponse:
+def best_response(game: object, player: int, play: object, certify: float | None = None) -> BestResponse:
     """A best response of one player to the others' play.
 
     Args:
@@ -41,6 +41,9 @@ def best_response(game: object, player: int, play: object) -> BestResponse:
         player: Whose response, `0..n-1`.
         play: A profile, `Empirical` or `Independent` (continuous and normal-form games); a `TabularPlay` or a tuple of
             policy functions (turn-based and Markov games). The player's own part serves at most as a starting point.
+        certify: A tolerance in utility units: `lower` and `upper` are then proved, and `exact=True` means that they
+            are this near. For a `Game` of at most 4 own dimensions whose utility consists of known torch operations
+            (docs/certificates.md); kinds that are exact anyway ignore it.
 
     Returns:
         The response and what it pays, float64. Exact for normal-form, turn-based and Markov games and for games with a
@@ -73,7 +76,7 @@ def _exactly(strategy: Tensor, value: float) -> BestResponse:
 
 
 @best_response.register(NormalFormGame)
-def _(game: NormalFormGame, player: int, play: object) -> BestResponse:
+def _(game: NormalFormGame, player: int, play: object, certify: float | None = None) -> BestResponse:
     _check_player(game, player)
     joint = joint_play(game, play)
     payoffs = joint.weights @ game.deviation_payoffs(joint.points, player)
@@ -82,26 +85,33 @@ def _(game: NormalFormGame, player: int, play: object) -> BestResponse:
 
 
 @best_response.register(MarkovGame)
-def _(game: MarkovGame, player: int, play: object) -> BestResponse:
+def _(game: MarkovGame, player: int, play: object, certify: float | None = None) -> BestResponse:
     _check_player(game, player)
     table, value = game.best_response(tabulate(game, play).policies, player)
     return _exactly(table, (1 - game.discount) * float(game.tables().initial @ value))
 
 
 @best_response.register(TurnBasedGame)
-def _(game: TurnBasedGame, player: int, play: object) -> BestResponse:
+def _(game: TurnBasedGame, player: int, play: object, certify: float | None = None) -> BestResponse:
     _check_player(game, player)
     table, value = game.best_response(game.merge(tabulate(game, play).policies), player)
     return _exactly(table, float(value[0]))
 
 
 @best_response.register(Game)
-def _(game: Game, player: int, play: object) -> BestResponse:
+def _(game: Game, player: int, play: object, certify: float | None = None) -> BestResponse:
     _check_player(game, player)
     own = getattr(game, "best_response", None)
     if own is not None:  # a closed form; it sees checked play in the form it was given
-        return own(player, play if isinstance(play, Independent) else joint_play(game, play))
-    return _numeric(game, player, play)
+        found = own(player, play if isinstance(play, Independent) else joint_play(game, play))
+    else:
+        found = _numeric(game, player, play)
+    if certify is None:
+        return found
+    # Imported here: tracing brings in a large part of torch that nothing else needs.
+    from strategic_envs.evaluators.certified.response import certified_response, check_tolerance
+
+    return certified_response(game, player, _split(game, player, play)[1], found, check_tolerance(certify))
 
 
 def _numeric(game: Game, player: int, play: object) -> BestResponse:

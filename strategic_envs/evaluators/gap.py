@@ -36,20 +36,37 @@ class Gap:
         return self.value
 
     @classmethod
-    def largest(cls, parts: Sequence[float], uppers: Sequence[float] | None = None, *, exact: bool = True) -> Gap:
+    def largest(
+        cls,
+        parts: Sequence[float],
+        uppers: Sequence[float] | None = None,
+        *,
+        lowers: Sequence[float] | None = None,
+        exact: bool = True,
+    ) -> Gap:
         """The gap of the player who could gain most.
 
         Args:
             parts: Each player's part.
             uppers: Each player's proved upper bound; the parts themselves when `exact`, else unknown.
+            lowers: Each player's proved lower bound; the parts themselves when it is not given.
             exact: Whether the parts are exact.
         """
-        return cls(max(parts), tuple(parts), max(parts), max(_uppers(parts, uppers, exact)), exact)
+        low = max(parts if lowers is None else lowers)
+        return cls(max(parts), tuple(parts), low, max(_uppers(parts, uppers, exact)), exact)
 
     @classmethod
-    def total(cls, parts: Sequence[float], uppers: Sequence[float] | None = None, *, exact: bool = True) -> Gap:
+    def total(
+        cls,
+        parts: Sequence[float],
+        uppers: Sequence[float] | None = None,
+        *,
+        lowers: Sequence[float] | None = None,
+        exact: bool = True,
+    ) -> Gap:
         """The sum of the players' parts; arguments as in `largest`."""
-        return cls(sum(parts), tuple(parts), sum(parts), sum(_uppers(parts, uppers, exact)), exact)
+        low = sum(parts if lowers is None else lowers)
+        return cls(sum(parts), tuple(parts), low, sum(_uppers(parts, uppers, exact)), exact)
 
     def divided(self, n: int) -> Gap:
         """The same gap with the value and its bounds divided by `n`; the players' parts are kept."""

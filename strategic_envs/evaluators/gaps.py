@@ -37,6 +37,7 @@ class Gains:
         upper: A proved upper bound of each gain; `inf` when nothing was proved.
         exact: Whether every gain is exact.
         replies: The best responses behind the gains.
+        lower: A lower bound of each gain; proved where the reply is certified.
     """
 
     utilities: tuple[float, ...]
@@ -44,15 +45,28 @@ class Gains:
     upper: tuple[float, ...]
     exact: bool
     replies: tuple[BestResponse, ...]
+    lower: tuple[float, ...]
+
+    def total(self) -> Gap:
+        """The sum of the gains."""
+        return Gap.total(self.gain, self.upper, lowers=self.lower, exact=self.exact)
+
+    def largest(self) -> Gap:
+        """The largest gain."""
+        return Gap.largest(self.gain, self.upper, lowers=self.lower, exact=self.exact)
 
 
-def gains(game: object, play: object, replies: Sequence[BestResponse] | None = None) -> Gains:
+def gains(
+    game: object, play: object, replies: Sequence[BestResponse] | None = None, *, certify: float | None = None
+) -> Gains:
     """Every player's gain against joint play.
 
     Args:
         game: A `Game`, `NormalFormGame`, `TurnBasedGame` or `MarkovGame`.
         play: As in `best_response`.
         replies: Each player's best response, if it is known already.
+        certify: A tolerance for proved bounds, as in `best_response`; the players' utilities under the play are then
+            enclosed as well.
 
     Returns:
         The gains; not exact when the product of independent marginals was too large and drawn from.
@@ -71,14 +85,28 @@ def gains(game: object, play: object, replies: Sequence[BestResponse] | None = N
         best_response(game, 0, play)  # says what is wrong
         raise InvalidGameError(f"got a {type(game).__name__}, whose utilities are not known here")
     drawn = isinstance(play, Independent) and play.size > LARGEST_SUPPORT and not isinstance(game, NormalFormGame)
-    replies = [best_response(game, i, play) for i in range(len(utilities))] if replies is None else replies
+    replies = [best_response(game, i, play, certify) for i in range(len(utilities))] if replies is None else replies
+    paid = [_paid(game, i, play, u, reply) for i, (u, reply) in enumerate(zip(utilities, replies, strict=True))]
+    lower = tuple(r.lower - high for r, (_, high) in zip(replies, paid, strict=True))
+    upper = tuple(math.inf if drawn else r.upper - low for r, (low, _) in zip(replies, paid, strict=True))
+    gain = [r.value - u for r, u in zip(replies, utilities, strict=True)]
     return Gains(
         tuple(utilities),
-        tuple(r.value - u for r, u in zip(replies, utilities, strict=True)),
-        tuple(math.inf if drawn else r.upper - u for r, u in zip(replies, utilities, strict=True)),
+        tuple(min(max(g, low), high) for g, low, high in zip(gain, lower, upper, strict=True)),
+        upper,
         all(r.exact for r in replies) and not drawn,
         tuple(replies),
+        lower,
     )
+
+
+def _paid(game: object, player: int, play: object, utility: float, reply: BestResponse) -> tuple[float, float]:
+    """Bounds of what a player gets under the play: proved if the reply is."""
+    if not reply.certified or not isinstance(game, Game):
+        return utility, utility
+    from strategic_envs.evaluators.certified.response import utility_bounds  # as late as in best_response
+
+    return utility_bounds(game, player, joint_play(game, play))
 
 
 def independent(play: object) -> object:
@@ -86,12 +114,13 @@ def independent(play: object) -> object:
     return play.marginals() if isinstance(play, Empirical) and len(play) > 1 else play
 
 
-def nash_conv(game: object, play: object) -> Gap:
+def nash_conv(game: object, play: object, *, certify: float | None = None) -> Gap:
     """The sum of the players' gains, when everyone draws alone.
 
     Args:
         game: A game of any kind with utilities.
         play: As in `best_response`; of an `Empirical` the marginals are judged, drawn independently.
+        certify: A tolerance for proved bounds of each gain, as in `best_response`.
 
     Returns:
         The sum; 0 exactly at a Nash equilibrium.
@@ -101,26 +130,25 @@ def nash_conv(game: object, play: object) -> Gap:
         >>> nash_conv(pennies, pennies.profile([0.5, 0.5], [1.0, 0.0])).value
         1.0
     """
-    found = gains(game, independent(play))
-    return Gap.total(found.gain, found.upper, exact=found.exact)
+    return gains(game, independent(play), certify=certify).total()
 
 
-def exploitability(game: object, play: object) -> Gap:
-    """NashConv divided by the number of players: the mean gain.
+def exploitability(game: object, play: object, *, certify: float | None = None) -> Gap:
+    """NashConv divided by the number of players: the mean gain. With `certify`, between proved bounds.
 
     Example:
         >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
         >>> exploitability(pennies, pennies.profile([0.5, 0.5], [1.0, 0.0])).value
         0.5
     """
-    gap = nash_conv(game, play)
+    gap = nash_conv(game, play, certify=certify)
     return gap.divided(len(gap.per_player))
 
 
-def cce_gap(game: object, play: object) -> Gap:
+def cce_gap(game: object, play: object, *, certify: float | None = None) -> Gap:
     """The largest gain by a deviation that is fixed before anything is drawn.
 
-    It is 0 or less exactly at a coarse correlated equilibrium.
+    It is 0 or less exactly at a coarse correlated equilibrium. With `certify`, between proved bounds.
 
     Example:
         >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
@@ -128,8 +156,7 @@ def cce_gap(game: object, play: object) -> Gap:
         >>> cce_gap(pennies, together).value
         0.0
     """
-    found = gains(game, play)
-    return Gap.largest(found.gain, found.upper, exact=found.exact)
+    return gains(game, play, certify=certify).largest()
 
 
 def ce_gap(game: object, play: object) -> Gap:

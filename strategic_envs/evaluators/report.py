@@ -52,7 +52,11 @@ class Report:
 
 
 def evaluate(
-    game: VIGame | MarkovGame | TurnBasedGame, play: object, *, local: Mapping[str, Gap] | None = None
+    game: VIGame | MarkovGame | TurnBasedGame,
+    play: object,
+    *,
+    local: Mapping[str, Gap] | None = None,
+    certify: float | None = None,
 ) -> Report:
     """Every gap that is defined for this kind of game and play.
 
@@ -62,6 +66,7 @@ def evaluate(
             player.
         local: Local gaps measured elsewhere, such as `{"local_cce_gap": accumulator.gap(sets)}` of a learner's own
             parameters; they replace those measured here.
+        certify: A tolerance for proved bounds of the global gaps, as in `best_response`.
 
     Returns:
         `nash_conv`, `exploitability`, `cce_gap` for games with utilities, `ce_gap` for finite ones, and always
@@ -84,11 +89,11 @@ def evaluate(
     gaps: dict[str, Gap] = {}
     utilities: tuple[float, ...] = ()
     if not isinstance(game, VIGame) or isinstance(game, Game):
-        alone, together = _gains(game, play)
+        alone, together = _gains(game, play, certify)
         utilities = together.utilities
-        gaps["nash_conv"] = Gap.total(alone.gain, alone.upper, exact=alone.exact)
+        gaps["nash_conv"] = alone.total()
         gaps["exploitability"] = gaps["nash_conv"].divided(len(utilities))
-        gaps["cce_gap"] = Gap.largest(together.gain, together.upper, exact=together.exact)
+        gaps["cce_gap"] = together.largest()
     if isinstance(game, NormalFormGame):
         gaps["ce_gap"] = ce_gap(game, joint_play(game, play))
     given = dict(local or {})
@@ -102,12 +107,12 @@ def evaluate(
     return Report({**gaps, **given}, utilities, metadata)
 
 
-def _gains(game: Game | MarkovGame | TurnBasedGame, play: object) -> tuple[Gains, Gains]:
+def _gains(game: Game | MarkovGame | TurnBasedGame, play: object, certify: float | None) -> tuple[Gains, Gains]:
     """The gains when everyone draws alone, and together.
 
     With two players the best responses are the same: they depend on the other's marginal only.
     """
-    together, alone = gains(game, play), independent(play)
+    together, alone = gains(game, play, certify=certify), independent(play)
     if alone is play:
         return together, together
-    return gains(game, alone, together.replies if game.n_players == 2 else None), together
+    return gains(game, alone, together.replies if game.n_players == 2 else None, certify=certify), together
