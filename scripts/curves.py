@@ -19,6 +19,9 @@ GAPS = {"exploitability": "exploitability", "local_nash_gap": "local Nash gap", 
 """What is drawn, one panel each, and what the panel calls it."""
 
 
+_FLOOR = 1e-9  # smaller gaps are drawn here: such as those that are zero, or negative, as local CCE gaps may be
+
+
 def read_curves(folder: Path) -> dict[tuple[str, str], dict[str, list[Rows]]]:
     """The measured rows of a benchmark's folder.
 
@@ -73,7 +76,7 @@ def curve_panels(agents: Mapping[str, list[Rows]], title: str) -> Figure:
     figure, panels = plots.new_figure(1, len(GAPS), width=5.2, height=4.0)
     for axes, (gap, label) in zip(panels, GAPS.items(), strict=True):
         series, levels = _series(agents, gap), _levels(agents, gap)
-        plots.draw_curves(axes, series, title=title, xlabel="steps", ylabel=label, levels=levels)
+        plots.draw_curves(axes, series, title=title, xlabel="steps", ylabel=label, levels=levels, floor=_FLOOR)
         if series:
             axes.set_xscale("log")
     return figure

@@ -14,6 +14,9 @@ from strategic_envs.scripts.cells import Cell, variant
 from strategic_envs.scripts.curves import curve_panels
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
     from strategic_envs.agents.roster import Result
     from strategic_envs.games.kinds.vi import VIGame
 
@@ -91,13 +94,32 @@ def _draw(path: Path, records: Sequence[Mapping[str, Any]]) -> Path:
     game = _game(records[0]["environment"], records[0]["env"])
     first = {record["agent"]: record for record in sorted(records, key=lambda r: (r["agent"], -r["seed"]))}
     columns = min(len(first), _COLUMNS)
-    figure, panels = plots.new_figure(-(-len(first) // columns), columns, width=4.4, height=4.6)
+    figure, panels = plots.new_figure(-(-len(first) // columns), columns, width=4.0, height=4.2)
     for axes, (agent, record) in zip(panels, first.items(), strict=False):
         points = Profile(torch.tensor(t, dtype=torch.float64).unsqueeze(-1) for t in record["points"])
-        plots.draw_trajectories(axes, game, {agent: points}, title=f"{game.name}: {agent}")
+        plots.draw_trajectories(axes, game, {"path": points}, title=agent)
     for axes in panels[len(first) :]:
         axes.set_axis_off()
+    _share_legend(figure, panels)
+    figure.suptitle(variant(records[0]["env"]) or game.name)
     return plots.save(figure, path)
+
+
+def _share_legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    """One legend below all panels in place of one in each."""
+    handles, names = panels[0].get_legend_handles_labels()
+    for axes in panels:
+        legend = axes.get_legend()
+        if legend is not None:
+            legend.remove()
+    figure.legend(
+        handles,
+        names,
+        loc="outside lower center",
+        ncols=len(names) if len(panels) > 1 else 2,
+        frameon=False,
+        numpoints=1,
+    )
 
 
 def _game(environment: str, env: Mapping[str, Any]) -> VIGame:

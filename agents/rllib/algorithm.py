@@ -87,8 +87,12 @@ class GameDynamics(Algorithm):
         return self.dynamic.point(self.state)
 
     def path(self) -> Profile | None:
-        """The points played so far, tensors `(T, d_i)`; None where strategies are not points of the game's sets."""
-        return Profile(torch.stack(t) for t in zip(*self.history, strict=True)) if self.history else None
+        """The points played so far and the present one, tensors `(T + 1, d_i)`.
+
+        None where strategies are not points of the game's own sets, as weights of networks are not.
+        """
+        now = self.task.point(self.task.load(self.point().detach().to("cpu")))
+        return None if now is None else Profile(torch.stack(t) for t in zip(*self.history, now, strict=True))
 
     def _publish(self) -> None:
         """Writes the point of the dynamic's state into all modules, the local runner's included."""

@@ -55,6 +55,8 @@ def _ppo(path: Path) -> dict[str, Any]:
 def _dynamic(path: Path) -> dict[str, Any]:
     algorithm: Any = Algorithm.from_checkpoint(str(path.resolve()))
     try:
-        return {"steps": algorithm.oracle.steps, **algorithm.evaluate()}
+        oracle, told = algorithm.oracle, {"outcome": algorithm.outcome, "explain": algorithm.explain()}
+        steps = oracle.steps or sum(oracle.calls.values())
+        return {"steps": steps, **algorithm.evaluate(), **{key: value for key, value in told.items() if value}}
     finally:
         algorithm.stop()

@@ -82,6 +82,9 @@ class DynamicsAgent(Agent):
         return {"field": "exact", **strategy} if more else strategy
 
     def check(self, job: Job) -> None:
+        from strategic_envs.agents.rllib.session import quiet
+
+        quiet()  # of what RLlib says of itself when modules are built
         self._config(job, self.resolve(job)).check()
 
     def _config(self, job: Job, settings: Mapping[str, Any]) -> Any:

@@ -36,7 +36,7 @@ AGENTS: dict[str, dict[str, Any]] = {
     "optimistic_gradient": {**_STEPS, "step_size": 0.02},
     "curvature_eg_plus": _STEPS,
     "consensus_optimization": _STEPS,
-    "symplectic_gradient": _STEPS,
+    "symplectic_gradient": {**_STEPS, "step_size": 0.005},
     "follow_the_ridge": _STEPS,
     "stonr": {"evaluate_every": 1000},
 }

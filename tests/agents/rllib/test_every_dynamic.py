@@ -74,7 +74,7 @@ def test_the_numbers_are_those_of_the_dynamic_on_the_game(name: str) -> None:
         assert (algorithm.point().flat() - path.final.flat()).abs().max() <= 1e-12, on
         assert dict(algorithm.oracle.calls) == dict(path.calls), on
         assert algorithm.outcome == ("running" if path.outcome == "max_steps" else path.outcome), on
-        history, stepped = algorithm.path(), path.points.map(lambda t, ended=int(path.ended): t[:ended])
+        history, stepped = algorithm.path(), path.points.map(lambda t, ended=int(path.ended): t[: ended + 1])
         if algorithm.outcome != "nonfinite":
             assert history is not None and (history.flat() - stepped.flat()).abs().max() <= 1e-12, on
 
@@ -141,7 +141,7 @@ def test_a_method_that_ends_says_so_and_stays_where_it_is(ends_as: Outcome, outc
     assert [row["outcome"] for row in rows] == ["running", "running", outcome, outcome, outcome]
     assert rows[-1]["explain"] == ("it ran out of road" if outcome == "failed" else "")
     assert rows[1]["explain"] == "" and rows[-1]["field_calls"] == 3
-    assert algorithm.path() is not None and len(algorithm.path()[0]) == 3  # pyright: ignore[reportOptionalSubscript]
+    assert algorithm.path() is not None and len(algorithm.path()[0]) == 4  # pyright: ignore[reportOptionalSubscript]
     algorithm.save_to_path(tmp_path / "checkpoint")
     again = config.build_algo()
     again.restore_from_path(tmp_path / "checkpoint")
