@@ -16,8 +16,8 @@ from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
-from strategic_envs.play import Empirical, TabularPlay
 from strategic_envs.games.kinds.vi import VIGame
+from strategic_envs.play import Empirical, TabularPlay
 from strategic_envs.profile import Profile
 from strategic_envs.seeding import torch_stream
 
