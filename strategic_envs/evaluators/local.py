@@ -18,7 +18,9 @@ from torch import Tensor
 from strategic_envs.errors import InvalidGameError, InvalidSettingError, InvalidStrategyError
 from strategic_envs.evaluators.accumulator import FieldAccumulator, interpolation_gap
 from strategic_envs.evaluators.expectation import joint_play, tabulate
+from strategic_envs.evaluators.family import FamilyGap, family_gap, played_fields
 from strategic_envs.evaluators.gap import Gap
+from strategic_envs.evaluators.projection import check_shift, projection_gain
 from strategic_envs.evaluators.tabular import tabular_gap
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
@@ -27,8 +29,6 @@ from strategic_envs.profile import Profile
 from strategic_envs.sets import StrategySet
 
 __all__ = ["frank_wolfe_gaps", "local_cce_gap", "local_nash_gap", "projected_gaps"]
-
-_ROWS = 2**16  # profiles whose field is evaluated in one call
 
 
 def projected_gaps(
@@ -97,16 +97,33 @@ def local_nash_gap(game: VIGame | MarkovGame | TurnBasedGame, x: object, kind: s
     return Gap.largest(measure(game.sets, profile, field).tolist())
 
 
-def local_cce_gap(game: VIGame | MarkovGame | TurnBasedGame | Sequence[StrategySet], play: object) -> Gap:
+def local_cce_gap(
+    game: VIGame | MarkovGame | TurnBasedGame | Sequence[StrategySet],
+    play: object,
+    *,
+    family: str = "interpolation",
+    delta: float | None = None,
+    norm: str = "sup",
+) -> Gap:
     """How far play is from a local coarse correlated equilibrium: the largest linearised gain over players.
 
-    On a compact set it is `h(E g) - E <g, x>` with the support function h, which may be negative; on an unbounded set
-    the norm of the mean gradient. In a `NormalFormGame` it equals the CCE gap.
+    Over interpolations towards a fixed point, on a compact set, it is `h(E g) - E <g, x>` with the support function h,
+    which may be negative; on an unbounded set the norm of the mean gradient. In a `NormalFormGame` it equals the CCE
+    gap. Over projections it is `max_v E <g, P(x + v) - x>` with `|v| <= delta`: exact on boxes in the sup norm, between
+    proved bounds elsewhere (`strategic_envs.evaluators.projection`). To first order, deviations by interpolation that
+    move by at most delta gain `delta / D` times the first.
 
     Args:
         game: The game; or only the sets, when an accumulator has the sums.
         play: A profile, `Empirical`, `Independent`; a `FieldAccumulator` with the sums of a run; in games with states,
             policy tables or functions, judged in the direct parameterisation.
+        family: `interpolation` or `projection`.
+        delta: How far a deviation moves a point at most; for the projection family, which has no other unit.
+        norm: The norm of shifts in the projection family, `sup` or `euclidean`.
+
+    Raises:
+        InvalidSettingError: For another family or norm, or a projection family without a delta > 0.
+        InvalidStrategyError: If the projection family is asked of an accumulator, which has not kept the points.
 
     Example:
         >>> from strategic_envs.games.kinds.game import Game
@@ -117,6 +134,15 @@ def local_cce_gap(game: VIGame | MarkovGame | TurnBasedGame | Sequence[StrategyS
         >>> local_cce_gap(game, Empirical.uniform([cycle, cycle.roll(1, 0)])).value
         0.0
     """
+    if family not in ("interpolation", "projection"):
+        raise InvalidSettingError(f"local_cce_gap: got family={family!r}, expected 'interpolation' or 'projection'")
+    if family == "projection":
+        if not isinstance(game, VIGame) or isinstance(play, FieldAccumulator):
+            raise InvalidStrategyError(
+                f"local_cce_gap: the projection family needs a game with continuous strategies and the points that "
+                f"were played, got a {type(game).__name__} and a {type(play).__name__}: record the run"
+            )
+        return _over_projections(game, play, check_shift(delta, norm), norm)
     if isinstance(play, FieldAccumulator):
         sets = game.sets if isinstance(game, VIGame) else game
         if isinstance(sets, MarkovGame | TurnBasedGame):
@@ -132,14 +158,20 @@ def local_cce_gap(game: VIGame | MarkovGame | TurnBasedGame | Sequence[StrategyS
             f"local_cce_gap: got {type(game).__name__} with play of type {type(play).__name__}, "
             "expected a game, or strategy sets with a FieldAccumulator"
         )
-    joint = joint_play(game, play)
+    joint, field = played_fields(game, play)
     x, w = joint.points, joint.weights
-    chunks = [game.field(tuple(t[start : start + _ROWS] for t in x)) for start in range(0, len(joint), _ROWS)]
-    field = Profile(torch.cat(parts).double() for parts in zip(*chunks, strict=True))
-    _check_finite(game.name, field)
     return Gap.largest(
         [float(interpolation_gap(s, w @ g, w @ (g * t).sum(-1))) for s, t, g in zip(game.sets, x, field, strict=True)]
     )
+
+
+def _over_projections(game: VIGame, play: object, delta: float, norm: str) -> FamilyGap:
+    joint, field = played_fields(game, play)
+    gains = [
+        projection_gain(s, x, g, joint.weights, delta, norm)
+        for s, x, g in zip(game.sets, joint.points, field, strict=True)
+    ]
+    return family_gap(gains, f"projection, delta={delta:g}, {norm} norm")
 
 
 def _check_finite(name: str, field: Profile) -> None:
