@@ -40,7 +40,7 @@ __all__ = ["Loss", "NeuralGAN", "Penalty", "Target"]
 Loss = Literal["minimax", "non_saturating", "wasserstein"]
 Penalty = Literal["none", "r1", "gp"]
 _LOSSES, _PENALTIES = ("minimax", "non_saturating", "wasserstein"), ("none", "r1", "gp")
-_FAR = 80.0  # beyond this score exp overflows in float32
+_FAR = 80.0  # beyond this score exp overflows in float32, or nearly
 
 
 @runtime_checkable
@@ -193,12 +193,13 @@ class NeuralGAN(Game):
             fake = self.generator(theta, self._data.noise.to(theta))
             seen = fake.detach().requires_grad_()
             real, made, penalty = self._scores(omega, seen, fake.detach())
+            if self.loss == "non_saturating" and bool((made < -_FAR).any()):
+                return super().field(x)  # the critic's slope underflows there, and the generator's does not
             own = self._critic_utility(real, made) - penalty
             slope, ascent = torch.autograd.grad(own.sum(), [seen, omega])
-            if self.loss == "non_saturating":  # sigmoid(-s) / -sigmoid(s)
-                slope = -(-made.detach()).clamp(max=_FAR).exp().unsqueeze(-1) * slope
-            else:
-                slope = -slope
+            # the ratio of the derivatives in the score, sigmoid(-s) / -sigmoid(s) where the losses differ
+            ratio = (-made.detach()).exp() if self.loss == "non_saturating" else torch.ones_like(made)
+            slope = -ratio.unsqueeze(-1) * slope
             (climb,) = torch.autograd.grad(fake, theta, slope)
         return Profile([climb, ascent])
 
