@@ -155,10 +155,9 @@ class AdversarialGame(Game):
         Raises:
             InvalidGameError: If they do not fit.
         """
-        network = self.classifier.stages[0].players[0]
         size = None if self.batch_size is None else min(self.batch_size, len(inputs))
         return AdversarialGame(
-            network,
+            self.network,
             inputs,
             targets,
             radius=self.radius if radius is None else radius,
@@ -170,6 +169,11 @@ class AdversarialGame(Game):
         )
 
     # The players
+
+    @property
+    def network(self) -> nn.Module:
+        """The classifier's structure, without weights (on the `meta` device)."""
+        return self.classifier.stages[0].players[0]
 
     def start(self, seed: int, *, dtype: torch.dtype | None = None) -> Profile:
         """Weights drawn as torch initialises layers, and no perturbation; in the dtype of the inputs by default."""

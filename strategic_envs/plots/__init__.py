@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from strategic_envs.plots.counts import draw_counts
 from strategic_envs.plots.curves import draw_curves, plot_curves
 from strategic_envs.plots.figure import COLOURS, new_figure, save
+from strategic_envs.plots.robustness import plot_adversarial_examples, plot_robustness
 from strategic_envs.plots.trajectories import draw_trajectories, plot_trajectories
 
-__all__ = ["COLOURS", "draw_curves", "draw_trajectories", "new_figure", "plot_curves", "plot_trajectories", "save"]
+__all__ = [
+    "COLOURS",
+    "draw_counts",
+    "draw_curves",
+    "draw_trajectories",
+    "new_figure",
+    "plot_adversarial_examples",
+    "plot_curves",
+    "plot_robustness",
+    "plot_trajectories",
+    "save",
+]
