@@ -8,8 +8,10 @@ last axis. Support functions are what makes the interpolation family of local ga
 from strategic_envs.sets.ball import Ball
 from strategic_envs.sets.base import StrategySet, SupportPoint
 from strategic_envs.sets.box import Box
+from strategic_envs.sets.joint import Joint
+from strategic_envs.sets.polytope import Polytope
 from strategic_envs.sets.product import Product
 from strategic_envs.sets.simplex import Simplex
 from strategic_envs.sets.torus import Torus
 
-__all__ = ["Ball", "Box", "Product", "Simplex", "StrategySet", "SupportPoint", "Torus"]
+__all__ = ["Ball", "Box", "Joint", "Polytope", "Product", "Simplex", "StrategySet", "SupportPoint", "Torus"]
