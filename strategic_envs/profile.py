@@ -66,7 +66,8 @@ class Profile(tuple[Tensor, ...]):
     @property
     def batch_shape(self) -> torch.Size:
         """The leading dimensions, common to all players."""
-        return torch.broadcast_shapes(*(t.shape[:-1] for t in self))
+        first, *others = [t.shape[:-1] for t in self]  # alike as a rule, and then broadcasting need not be asked
+        return first if all(shape == first for shape in others) else torch.broadcast_shapes(first, *others)
 
     def dot(self, other: Profile) -> Float[Tensor, "*batch"]:
         """The inner product over all players' coordinates."""

@@ -70,8 +70,8 @@ class FollowTheRidge(Dynamic[State]):
         difference = float((mine + theirs).abs().max())
         if difference > _ZERO_SUM * float(1 + mine.abs().max() + other.abs().max()):
             raise InvalidGameError(
-                f"{self.name}, on {oracle.name}: the players' utilities are not opposite (their mixed second derivatives "
-                f"at the start add up to {difference:.3g}): it needs a zero-sum game, such as Game.minmax makes"
+                f"{self.name}, on {oracle.name}: the players' utilities are not opposite (at the start their mixed "
+                f"second derivatives add up to {difference:.3g}): it needs a zero-sum game, such as Game.minmax makes"
             )
         return State(x0)
 

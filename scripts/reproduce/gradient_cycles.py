@@ -1,8 +1,9 @@
-"""Gradient play cycles: the field and the trajectories of simultaneous gradient and extragradient.
+"""Gradient play cycles: the field, the trajectories, and who converges from 100 starts.
 
 On matching pennies simultaneous gradient spirals out to the edge of the square, extragradient spirals in. On f_1 over
 [-3, 3] both cycle around a point that satisfies the first-order conditions; over [-1, 1] both converge, to others.
-Counts are over a 10 x 10 grid of starts on nine tenths of the box, judged at the last iterate.
+Counts of nine methods on twelve games are over a 10 x 10 grid of starts on nine tenths of the box, judged at the last
+iterate.
 """
 
 from __future__ import annotations
@@ -12,7 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from strategic_envs.agents.dynamics.base import Dynamic
@@ -25,8 +25,8 @@ from strategic_envs.evaluators.local import projected_gaps
 from strategic_envs.games.bilinear import bilinear, matching_pennies_box
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.nonconcave import f1
-from strategic_envs.plots import COLOURS, draw_curves, draw_trajectories, new_figure, save
-from strategic_envs.profile import Profile
+from strategic_envs.plots import COLOURS, draw_counts, draw_curves, draw_trajectories, new_figure, save
+from strategic_envs.scripts.reproduce._first_order_counts import METHODS, PROBLEMS, TOLERANCE, count
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,29 +34,30 @@ if TYPE_CHECKING:
 __all__ = ["NAME", "SUMMARY", "reproduce"]
 
 NAME = "gradient-cycles"
-SUMMARY = "Simultaneous gradient and extragradient on matching pennies and f_1: fields, trajectories, who converges."
+SUMMARY = "Where gradient play cycles: fields and trajectories, and nine methods on twelve games from 100 starts each."
 
 _STEPS = 20_000
-_SOLVED = 1e-3  # projected gap below which a last iterate counts as converged
+_QUICK_GAMES, _QUICK_METHODS = 3, 5  # the first so many: what a tenth of the steps decides
 _COLOURS = {"simultaneous gradient": COLOURS[1], "extragradient": COLOURS[0]}
 _PROTOTYPE = "independent prototype of this project: same starts, step sizes and horizon"
 
 
 def reproduce(out: Path, *, seed: int = 0, quick: bool = False) -> list[dict[str, Any]]:
-    """Writes `matching_pennies.png` and `f1.png`, and compares our numbers with those expected.
+    """Writes `matching_pennies.png`, `f1.png` and `counts.png`, and compares our numbers with those expected.
+
+    In full it takes some minutes of one core.
 
     Args:
         out: The folder for the pictures; it is made if it is not there.
         seed: Nothing here is drawn at random: every seed gives the same numbers.
-        quick: A tenth of the steps from 4 x 4 starts, for tests.
+        quick: A tenth of the steps from 4 x 4 starts, and counts of the first games and methods only.
 
     Returns:
         One row a number: `quantity`, `ours`, `expected`, `source`, `within` (whether ours is as close as it should be).
     """
     del seed
-    rows = [_growth(), *_final_gaps(quick), _origin(), *_counts(quick)]
     save_pictures(out)
-    return rows
+    return [_growth(), *_final_gaps(quick), _origin(), *_counts(out, quick)]
 
 
 def save_pictures(out: Path) -> None:
@@ -135,30 +136,28 @@ def _origin() -> dict[str, Any]:
     return _row(quantity, ours, 0.0, "the gradient vanishes, derived", ours == 0.0)
 
 
-def _counts(quick: bool) -> list[dict[str, Any]]:
-    cells = [
-        ("x y on [-1, 1]", bilinear(), 0, 100),
-        ("f_1 on [-3, 3]", f1(3.0), 0, 0),
-        ("f_1 on [-1, 1]", f1(1.0), 100, 100),
-    ]
-    rows = []
-    for label, game, *expected in cells:
-        for dynamic, count in zip(_dynamics(game), expected, strict=True):
-            ours = _converged(game, dynamic, quick)
-            quantity = f"{label}: {_title(dynamic)} converges, of 100 starts"
-            rows.append(_row(quantity, ours, count, _PROTOTYPE, abs(ours - count) <= 3))
+def _counts(out: Path, quick: bool) -> list[dict[str, Any]]:
+    problems = PROBLEMS[:_QUICK_GAMES] if quick else PROBLEMS
+    methods = METHODS[:_QUICK_METHODS] if quick else METHODS
+    side, horizon = (4, 0.1) if quick else (10, 1.0)
+    rows, found = [], []
+    for problem in problems:
+        found.append([count(problem, method, side=side, horizon=horizon) for method in methods])
+        for method, ours, expected in zip(methods, found[-1], problem.expected, strict=False):
+            quantity = f"{problem.label}: {method.label} converges, of 100 starts"
+            close = abs(ours.converged - expected) <= TOLERANCE
+            rows.append(_row(quantity, ours.converged, expected, _PROTOTYPE, close))
+    figure, (axes,) = new_figure(width=2 + 1.1 * len(methods), height=1.5 + 0.5 * len(problems))
+    draw_counts(
+        axes,
+        [[cell.converged for cell in row] for row in found],
+        rows=[problem.label for problem in problems],
+        columns=[method.label for method in methods],
+        notes=[[f"{cell.resting} at rest" if cell.resting else "" for cell in row] for row in found],
+        title="Starts of 100 from which the last iterate solves the game; at rest: at no solution",
+    )
+    save(figure, out / "counts.png")
     return rows
-
-
-def _converged(game: Game, dynamic: Dynamic[Any], quick: bool) -> int:
-    """The share of starts, in percent, whose last iterate has a projected gap below one thousandth."""
-    per_side, steps = (4, _STEPS // 10) if quick else (10, _STEPS)
-    edge = 0.9 * float(game.sets[0].centre()[0] + game.sets[0].diameter / 2)
-    axis = torch.linspace(-edge, edge, per_side, dtype=torch.float64)
-    starts = Profile.from_flat(torch.cartesian_prod(axis, axis), game.dims)
-    # Rows at rest are stopped: nothing moves there any more, so the verdict is that of the last iterate.
-    end = run(game, dynamic, starts, steps=steps, record=None, tolerance=1e-10, check_every=100)
-    return round(100 * float((end.gaps()[-1] < _SOLVED).double().mean()))
 
 
 def _nash_conv_curve(game: Game, path: Trajectory) -> tuple[Tensor, list[float]]:

@@ -31,6 +31,7 @@ __all__ = ["COMPILERS", "CompiledStep", "compiled_step"]
 COMPILERS = ("inductor", "numba", "eager")
 _KEPT = 32  # kernels
 _FEW = 8  # rows on which a kernel is compared with the eager step
+_MANY = 2048  # rows from which exponentials of all rows at once outweigh the overhead of torch's kernels
 _ROWS = 97  # of the batch that is traced: unlike any other size, so that torch does not take two sizes for one
 
 
@@ -81,8 +82,8 @@ def compiled_step(
         state: A state whose structure, dtypes and number of batch dimensions the step is for.
         oracle: The oracle; only a plain `GameOracle` can be traced.
         compiler: One of `COMPILERS`; `"eager"` runs the traced operations one by one. None chooses: numba where a step
-            is arithmetic alone, since it is ready in under a second and as fast; torch's inductor, which computes
-            exponentials and sines of many rows at once, where it is not; and each where the other fails.
+            is arithmetic alone or the rows are few, since it is ready in under a second and as fast; torch's inductor,
+            which computes exponentials and sines of many rows at once, elsewhere; and each where the other fails.
     """
     if type(oracle) is not GameOracle:
         return None
@@ -126,7 +127,7 @@ def _compile(dynamic: Dynamic[Any], state: State, oracle: GameOracle, compiler: 
                 warnings.simplefilter("ignore")
                 advance, plain = by_rows() if name == "numba" else (by_batch(name), True)
                 calls = traced.calls.copy()
-                if compiler is None and name == "numba" and not plain and _has_compiler():
+                if compiler is None and name == "numba" and not plain and batch.numel() >= _MANY and _has_compiler():
                     return attempt("inductor") or CompiledStep(advance, calls, name)
                 _check(advance, dynamic, state, oracle)
         except Exception:  # tracing and compiling fail in too many ways to name; the eager step is always there
@@ -166,7 +167,7 @@ def _has_compiler() -> bool:
 def _signature(state: State) -> Hashable:
     """What a kernel depends on: the structure of a state, and the sizes that it does not leave open."""
     batch, kinds = state.x.batch_shape, _kinds(state)
-    rows = min(batch.numel(), 2) if batch else 0  # one row is a case of its own
+    rows = min(batch.numel(), 2) + (batch.numel() >= _MANY) if batch else 0  # one row is a case of its own
     sizes = [t.shape if k == "shared" else t.shape[len(batch) :] for t, k in zip(_tensors(state), kinds, strict=True)]
     return type(state), rows, kinds, tuple(map(tuple, sizes)), tuple((t.dtype, t.device) for t in _tensors(state))
 
