@@ -19,8 +19,8 @@ def matrix_rows() -> list[list[str]]:
     The settings that only an agent has are left out as long as they are its defaults: `list --dynamics` shows them.
 
     Example:
-        >>> [row[1] for row in matrix_rows() if row[0] == "tic_tac_toe_v0" and row[2].startswith("yes")]
-        ['uniform_random']
+        >>> [row[1:] for row in matrix_rows() if row[0] == "tic_tac_toe_v0" and "random" in row[1]]
+        [['uniform_random', 'iterations=1']]
     """
     from strategic_envs.agents.roster import agents
     from strategic_envs.registry import list_environments

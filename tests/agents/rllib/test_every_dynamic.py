@@ -227,3 +227,14 @@ def test_a_game_whose_data_are_drawn_is_played_on_fresh_data_as_its_own_oracle_p
     for _ in range(STEPS - 3):
         rebuilt.train()
     assert rebuilt.point().flat().equal(path.final.flat())
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", dynamics())
+def test_a_learner_on_a_gpu_gives_the_same_numbers(name: str) -> None:
+    on = next(on for on in GAMES if plays(name, on))
+    here, there = built(name, on, device="cpu"), built(name, on, device="cuda")
+    for _ in range(STEPS):
+        here.train()
+        there.train()
+    assert (here.point().flat() - there.point().flat().cpu()).abs().max() <= 1e-9
