@@ -2,7 +2,7 @@
 
 The setting of Metz, Poole, Pfau and Sohl-Dickstein (2017): a small generator and a small critic, noise of many
 dimensions, modes much narrower than the gaps between them. Count them with
-`strategic_envs.evaluators.mixture.mixture_report`.
+`strategic_envs.evaluators.mixture.mixture_report`. Defaults are those that trained best with Adam.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ def gan_ring(
     *,
     hidden: Sequence[int] = (64, 64),
     latent: int = 16,
-    activation: str = "relu",
+    activation: str = "tanh",
     loss: Loss = "non_saturating",
     penalty: Penalty = "r1",
-    weight: float = 1.0,
+    weight: float = 0.03,
     batch: int = 256,
     rows: int | None = None,
 ) -> NeuralGAN:
@@ -89,10 +89,10 @@ def gan_grid(
     *,
     hidden: Sequence[int] = (64, 64),
     latent: int = 16,
-    activation: str = "relu",
+    activation: str = "tanh",
     loss: Loss = "non_saturating",
     penalty: Penalty = "r1",
-    weight: float = 1.0,
+    weight: float = 0.1,
     batch: int = 256,
     rows: int | None = None,
 ) -> NeuralGAN:
