@@ -61,9 +61,10 @@ def branch_and_bound(
     while True:
         if len(low):
             found = bound(objective, region, low, high)
-            if region.solid and found.lower.max() > lower:
-                best = int(found.lower.argmax())
-                point, lower = found.centre[best], float(found.lower[best])
+            reached = np.where(region.members(found.centre), found.lower, -np.inf)
+            if reached.max() > lower:
+                best = int(reached.argmax())
+                point, lower = found.centre[best], float(reached[best])
             done = (low == high).all(1)  # a point has no smaller cell
             if region.solid:
                 low, high = _collapsed(found, low, high)

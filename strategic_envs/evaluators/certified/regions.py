@@ -14,6 +14,7 @@ from strategic_envs.sets import Ball, Box, Product, Simplex, StrategySet
 __all__ = ["BallRegion", "BoxRegion", "Cuts", "PolytopeRegion", "ProductRegion", "Region", "SimplexRegion", "region_of"]
 
 _ROUNDING = 2.0**-50
+_MARGIN = 1e-12  # inside by so much, a point is a member whatever the rounding
 
 
 class Cuts(NamedTuple):
@@ -46,6 +47,10 @@ class Region:
     def cuts(self, low: np.ndarray, high: np.ndarray) -> Cuts | None:
         """Constraints for the cells `[low, high]`, or None where there are none but the box."""
         return None
+
+    def members(self, points: np.ndarray) -> np.ndarray:
+        """Which of the points `(C, d)` of the box are certainly members."""
+        return np.full(len(points), self.solid)
 
     def shrink(self, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Smaller cells with the same members of the set; empty ones have `low > high` somewhere."""
@@ -88,6 +93,10 @@ class PolytopeRegion(Region):
         offsets = iv.point(np.broadcast_to(self.offsets, normals.shape[:2]))
         return Cuts(normals, offsets, (False,) * normals.shape[1])
 
+    def members(self, points: np.ndarray) -> np.ndarray:
+        margin = _MARGIN * (1 + np.abs(self.normals).sum(1) * np.abs(points).max(initial=0.0) + np.abs(self.offsets))
+        return (points @ self.normals.T <= self.offsets - margin).all(1)
+
 
 class BallRegion(Region):
     """A ball: near a cell, the half-space that touches it in the direction of the cell."""
@@ -110,6 +119,9 @@ class BallRegion(Region):
         reach = iv.multiply(iv.point(size), iv.point(self.radius))
         offset = iv.add(iv.total(iv.multiply(n, iv.point(self.centre)), 1), reach)
         return Cuts(normal[:, None], Interval(offset.lo[:, None], offset.hi[:, None]), (False,))
+
+    def members(self, points: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(points - self.centre, axis=1) <= self.radius * (1 - _MARGIN)
 
 
 class ProductRegion(Region):
@@ -136,6 +148,14 @@ class ProductRegion(Region):
             return None
         joined = Interval(np.concatenate([o.lo for o in offsets], 1), np.concatenate([o.hi for o in offsets], 1))
         return Cuts(np.concatenate(normals, 1), joined, equal)
+
+    def members(self, points: np.ndarray) -> np.ndarray:
+        found, start = np.ones(len(points), dtype=bool), 0
+        for part in self.parts:
+            stop = start + len(part.low)
+            found &= part.members(points[:, start:stop])
+            start = stop
+        return found
 
 
 def _propagated(low: np.ndarray, high: np.ndarray, cuts: Cuts) -> tuple[np.ndarray, np.ndarray]:

@@ -24,7 +24,7 @@ from strategic_envs.sets import StrategySet
 __all__ = ["LARGEST_DIMENSION", "certified_response", "check_tolerance", "utility_bounds"]
 
 LARGEST_DIMENSION = 4  # of a player whose best response is proved
-_EVALUATIONS = 200_000  # cells and points, for one point of the others' play
+_EVALUATIONS = {1: 20_000, 2: 100_000, 3: 200_000, 4: 200_000}  # cells and points, by own dimensions
 _WORK = 2**24  # cells times points of the others' play
 _LEAST = 1000  # cells and points, whatever the others play
 _POINTS = 2**16  # of the others' play
@@ -156,7 +156,7 @@ def _search(objective: Objective, strategies: StrategySet, start: Tensor, tolera
     first = start.numpy().astype(np.float64)
     if region.solid:
         first = np.clip(first, region.low, region.high)
-    budget = max(_LEAST, min(_EVALUATIONS, _WORK // points))
+    budget = max(_LEAST, min(_EVALUATIONS[objective.dim], _WORK // points))
     lower = _reached(objective, region, first)
     if region.solid and objective.dim == 1 and bool(np.isfinite(region.low) & np.isfinite(region.high)):
         low, high = float(region.low[0]), float(region.high[0])

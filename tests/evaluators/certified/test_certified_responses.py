@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -89,8 +89,9 @@ def functions(draw: st.DrawFn, d: int, depth: int = 4) -> Callable[[Tensor, Tens
     return lambda y, z: g(left(y, z), right(y, z))
 
 
+@pytest.mark.slow
 @given(data=st.data(), d=st.integers(1, 4), points=st.integers(1, 3))
-@settings(max_examples=40)
+@settings(max_examples=30, phases=[Phase.explicit, Phase.reuse, Phase.generate])  # shrinking would take minutes
 def test_the_certified_interval_holds_what_a_dense_search_finds(data: st.DataObject, d: int, points: int) -> None:
     f = data.draw(functions(d))
     centre = data.draw(st.sampled_from([0.0, 0.3, -1.0]))
@@ -125,17 +126,25 @@ WAVES: dict[str, Function] = {
 }
 
 
-@pytest.mark.parametrize("d", [2, 3, 4])
-@pytest.mark.parametrize("name", WAVES)
-@pytest.mark.parametrize("shape", ["box", "ball", "simplex", "product"])
-def test_branch_and_bound_reaches_a_millionth_on_every_set(name: str, d: int, shape: str) -> None:
-    sets: dict[str, StrategySet] = {
-        "box": Box(-2.0, 2.1, dim=d),
-        "ball": Ball([0.25] * d, 1.5),
-        "simplex": Simplex(d),
-        "product": Product([Simplex(2), Box(-1, 2, dim=d - 2)]) if d > 2 else Product([Box(-1, 1), Box(0, 2)]),
-    }
-    f, strategies = WAVES[name], sets[shape]
+SHAPES: dict[str, Callable[[int], StrategySet]] = {
+    "box": lambda d: Box(-2.0, 2.1, dim=d),
+    "ball": lambda d: Ball([0.25] * d, 1.5),
+    "simplex": Simplex,
+    "product": lambda d: Product([Simplex(2), Box(-1, 2, dim=d - 2)]),
+}
+SEARCHES = [
+    *((name, "box", 2) for name in WAVES),
+    *((name, shape, 3) for name in ("network", "rosenbrock", "products") for shape in SHAPES),
+    ("correlated", "ball", 3),
+    ("products", "ball", 4),
+    *((name, "box", 4) for name in ("network", "rosenbrock", "kinks", "products")),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "shape", "d"), SEARCHES)
+def test_branch_and_bound_reaches_a_millionth_on_every_set(name: str, shape: str, d: int) -> None:
+    f, strategies = WAVES[name], SHAPES[shape](d)
     reply = certified(f, strategies)
     assert reply.exact and reply.upper - reply.lower <= 1e-6, (reply.note, reply.evaluations)
     assert dense(f, strategies) <= reply.upper
@@ -182,7 +191,7 @@ def test_more_than_four_dimensions_are_left_to_the_numeric_search() -> None:
 
 
 def test_a_short_budget_leaves_a_wider_but_true_interval(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("strategic_envs.evaluators.certified.response._EVALUATIONS", 100)
+    monkeypatch.setattr("strategic_envs.evaluators.certified.response._EVALUATIONS", {3: 100})
     monkeypatch.setattr("strategic_envs.evaluators.certified.response._LEAST", 1)
     f = WAVES["rosenbrock"]
     reply = certified(f, Box(-2.0, 2.1, dim=3))
@@ -246,6 +255,6 @@ def test_weights_are_taken_as_probabilities() -> None:
         lambda x: torch.stack([(x[0] * x[1])[..., 0], 0 * x[0][..., 0]], -1), [Box(-1, 1), Box(-1, 1)], name="product"
     )
     points = (torch.zeros(1, 1).double(), torch.tensor([[0.5], [-1.0]]).double())
-    weights = (torch.ones(1).double(), torch.tensor([0.7, 0.3 + 1e-7]).double())
+    weights = (torch.ones(1).double(), torch.tensor([0.7, 0.3 + 1e-7], dtype=torch.float64))
     reply = best_response(game, 0, Independent(points, weights), certify=1e-9)
     assert reply.value == pytest.approx((0.35 - 0.3 - 1e-7) / (1 + 1e-7), abs=1e-12)
