@@ -20,9 +20,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from strategic_envs.evaluators.best_response import best_response
+    from strategic_envs.evaluators.deviations import delta_regime, local_deviation_gain
     from strategic_envs.evaluators.gap import Gap
     from strategic_envs.evaluators.gaps import cce_gap, ce_gap, exploitability, nash_conv
+    from strategic_envs.evaluators.labels import Labels, label
     from strategic_envs.evaluators.local import local_cce_gap, local_nash_gap
+    from strategic_envs.evaluators.local_ce import local_ce_gap
+    from strategic_envs.evaluators.rates import fit_rate, regret_bound
     from strategic_envs.evaluators.report import Report, evaluate
     from strategic_envs.games.catalogue import game, list_games
     from strategic_envs.games.kinds.dynamic import DynamicGame
@@ -48,6 +52,7 @@ __all__ = [
     "Gap",
     "Independent",
     "Known",
+    "Labels",
     "MarkovGame",
     "NormalFormGame",
     "Product",
@@ -61,22 +66,32 @@ __all__ = [
     "best_response",
     "cce_gap",
     "ce_gap",
+    "delta_regime",
     "evaluate",
     "exploitability",
+    "fit_rate",
     "game",
+    "label",
     "list_environments",
     "list_games",
     "local_cce_gap",
+    "local_ce_gap",
+    "local_deviation_gain",
     "local_nash_gap",
     "make",
     "nash_conv",
+    "regret_bound",
 ]
 
 _HOME = {
     "evaluators.best_response": ["best_response"],
+    "evaluators.deviations": ["delta_regime", "local_deviation_gain"],
     "evaluators.gap": ["Gap"],
     "evaluators.gaps": ["cce_gap", "ce_gap", "exploitability", "nash_conv"],
+    "evaluators.labels": ["Labels", "label"],
     "evaluators.local": ["local_cce_gap", "local_nash_gap"],
+    "evaluators.local_ce": ["local_ce_gap"],
+    "evaluators.rates": ["fit_rate", "regret_bound"],
     "evaluators.report": ["Report", "evaluate"],
     "games.catalogue": ["game", "list_games"],
     "games.kinds.dynamic": ["DynamicGame"],

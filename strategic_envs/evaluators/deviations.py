@@ -42,8 +42,8 @@ def local_deviation_gain(game: Game, play: object, delta: float, *, family: str 
         game: A game with utilities and strategies in bounded sets.
         play: A profile, `Empirical` or `Independent`.
         delta: How far a deviation moves a point at most, in Euclidean norm.
-        family: `projection`: `x -> P(x + v)` with `|v| <= delta`; `interpolation`: `x -> (1 - s) x + s y` with a fixed y
-            and `s = delta / D`.
+        family: `projection`: `x -> P(x + v)` with `|v| <= delta`; `interpolation`: `x -> (1 - s) x + s y` with a fixed
+            y and `s = delta / D`.
 
     Returns:
         The best gain found on a grid of deviations: a lower bound, and `exact` is False.
@@ -156,7 +156,7 @@ def delta_regime(
         >>> row.linearised, round(row.true, 6), round(row.floor, 6), row.label
         (0.0, 0.01, 0.01, 'curvature')
     """
-    joint, field = played_fields(game, play)
+    joint, field = played_fields(game, play, separate=True)
     curvature = _own_curvature(game, joint) if smoothness is None else smoothness
     rows = []
     for delta in deltas:

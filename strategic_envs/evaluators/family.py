@@ -44,12 +44,22 @@ def family_gap(parts: Sequence[Bounds], family: str) -> FamilyGap:
     return FamilyGap(lower, tuple(p.lower for p in parts), lower, upper, exact, family)
 
 
-def played_fields(game: VIGame, play: object) -> tuple[Empirical, Profile]:
+def played_fields(game: VIGame, play: object, *, separate: bool = False) -> tuple[Empirical, Profile]:
     """Any play as a joint distribution, and the own-utility gradients at its points, float64.
 
+    Args:
+        game: The game.
+        play: A profile, `Empirical` or `Independent`.
+        separate: Refuse a game whose sets depend on each other.
+
     Raises:
-        InvalidGameError: If a gradient is not finite; the message names the game and the player.
+        InvalidGameError: If a gradient is not finite, or the sets are not separate; the message names the game.
     """
+    if separate and game.joint is not None:
+        raise InvalidGameError(
+            f"{game.name}: this family of deviations needs a set for each player, got the joint set {game.joint}: "
+            "what a player may do there depends on the others, use local_nash_gap profile by profile"
+        )
     joint = joint_play(game, play)
     starts = range(0, len(joint), _ROWS)
     chunks = [game.field(tuple(t[start : start + _ROWS] for t in joint.points)) for start in starts]
