@@ -37,7 +37,10 @@ METHODS = (
     Extragradient(0.01),
     OptimisticGradient(0.01),
     OnlineGradientDescent(0.1, "anytime"),
+    dynamic("anchored_extragradient", step_size=0.01),
+    dynamic("eg_plus", step_size=0.01),
 )
+SECOND_ORDER = ("consensus_optimization", "symplectic_gradient")
 
 
 def wide_game() -> Game:
@@ -74,6 +77,22 @@ def test_the_traced_step_gives_the_numbers_of_the_eager_step(method: Dynamic[Sta
     assert steps_apart(method, wide_game(), compiler, (7,))[1] < 1e-12
 
 
+@pytest.mark.parametrize("compiler", ["eager", "numba"])
+@pytest.mark.parametrize("name", SECOND_ORDER)
+def test_steps_with_second_derivatives_are_traced_too(name: str, compiler: str) -> None:
+    method = dynamic(name, step_size=0.01)
+    assert steps_apart(method, catalogue_game("f1", box=3.0), compiler, (7,))[1] < 1e-11
+
+
+@pytest.mark.parametrize("name", ["anchored_extragradient", "eg_plus"])
+@pytest.mark.parametrize("batch", [(), (1,), (3,)], ids=str)
+def test_a_state_that_holds_one_tensor_twice_at_its_start_is_not_taken_for_one(
+    name: str, batch: tuple[int, ...]
+) -> None:
+    for compiler in ("eager", "numba"):
+        assert steps_apart(dynamic(name, step_size=0.1), catalogue_game("bilinear"), compiler, batch)[1] < 1e-13
+
+
 def test_every_operation_of_the_catalogue_is_known_to_scalar_code() -> None:
     for name in ("f1", "f2", "forsaken", "squared_difference", "bilinear", "three_player_trigonometric"):
         assert steps_apart(SimultaneousGradient(0.01), catalogue_game(name), "numba", (3,))[1] < 1e-12
@@ -97,15 +116,16 @@ def test_arithmetic_alone_goes_to_numba() -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not has_compiler, reason="needs a C++ compiler")
-def test_exponentials_go_to_inductor_for_any_number_of_rows_and_layouts() -> None:
+def test_exponentials_of_many_rows_go_to_inductor_for_any_number_of_rows_and_layouts() -> None:
     step, error = steps_apart(Extragradient(0.01), catalogue_game("f1", box=3.0), "inductor", (7,))
     assert step.compiler == "inductor" and error < 1e-12
     assert steps_apart(Extragradient(0.01), wide_game(), "inductor", (2, 3))[1] < 1e-12
     game, oracle = catalogue_game("f1", box=3.0), None
     oracle = GameOracle(game)
-    state = Extragradient(0.01).init(game.sample((4,), generator=torch.Generator().manual_seed(0)), oracle)
-    chosen = compiled_step(Extragradient(0.01), state, oracle)
-    assert chosen is not None and chosen.compiler == "inductor"
+    for rows, compiler in ((3000, "inductor"), (4, "numba")):
+        state = Extragradient(0.01).init(game.sample((rows,), generator=torch.Generator().manual_seed(0)), oracle)
+        chosen = compiled_step(Extragradient(0.01), state, oracle)
+        assert chosen is not None and chosen.compiler == compiler
 
 
 def test_a_kernel_is_kept_for_the_next_run_and_fits_another_number_of_rows() -> None:

@@ -57,8 +57,8 @@ def row_kernel(graph: GraphModule, kinds: Sequence[str]) -> tuple[Advance, bool]
     joint = "shared" in kinds
 
     def advance(tensors: Sequence[Tensor], count: int) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
-        if joint and count > 1:
-            tensors, count = advance(tensors, count - 1)[1], 1
+        while joint and count > 1:
+            tensors, count = advance(tensors, 1)[1], count - 1
         last = tuple(t.clone(memory_format=torch.contiguous_format) for t in tensors)
         sizes = {"columns": lambda t: t.shape[1], "rows": lambda t: t.shape[0], "shared": lambda t: 1}
         rows = max(sizes[kind](t) for t, kind in zip(last, kinds, strict=True))

@@ -220,10 +220,11 @@ def _turned(tensors: Sequence[Tensor], kinds: Sequence[str]) -> tuple[Tensor, ..
 def _repeated(packed: Sequence[Tensor], kinds: Sequence[str]) -> list[Tensor]:
     """The first row, `_ROWS` times."""
     many = {"rows": lambda t: t[:1].repeat(_ROWS, *[1] * (t.ndim - 1)), "columns": lambda t: t[:, :1].repeat(1, _ROWS)}
-    return [many[k](t) if k != "shared" else t for t, k in zip(packed, kinds, strict=True)]
+    # Copies, for a state may hold one tensor twice (a start and its anchor), and a trace would take one for the other.
+    return [many[k](t) if k != "shared" else t.clone() for t, k in zip(packed, kinds, strict=True)]
 
 
 def _first_row(packed: Sequence[Tensor], kinds: Sequence[str]) -> list[Tensor]:
     """The first row, without batch dimensions."""
-    first = {"rows": lambda t: t[0], "columns": lambda t: t[:, 0], "shared": lambda t: t}
+    first = {"rows": lambda t: t[0].clone(), "columns": lambda t: t[:, 0].clone(), "shared": lambda t: t.clone()}
     return [first[k](t) for t, k in zip(packed, kinds, strict=True)]
