@@ -3,7 +3,8 @@
 Every method plays the same game from the same starts on the same stream of data, five seeds as one batch, and may call
 the field equally often, so that one that calls it twice a step takes half the steps. Step sizes fall to zero linearly.
 The game (activation, penalty) was chosen by Adam; then each method's first step size out of four neighbours, each twice
-the one before, by modes times high-quality share over three other seeds of half the length.
+the one before, by modes times high-quality share over three other seeds of half the length, all on the ring. The grid
+has the same step sizes, and a penalty of its own.
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ _GRID = _Setting(
     mixture=GaussianMixture.grid(),
     game={"activation": "tanh", "weight": 0.1},
     calls=4000,
-    methods=_methods((0.3, 0.3, 0.3), (2e-3, 4e-3, 1e-3)),
+    methods=_RING.methods,
     factory=gan_grid,
 )
 

@@ -58,13 +58,12 @@ def written_out(extra: bool, steps: int, eta: float, b1: float, b2: float, eps: 
     x, m, s, k = START.flat(), torch.zeros(4).double(), torch.zeros(4).double(), 0
     path, before = [x], torch.zeros(4).double()
     for _ in range(steps):
-        at = x
-        for half in range(2 if extra else 1):
+        at, a = x, before
+        for _half in range(2 if extra else 1):
             g, k = field(at), k + 1
             m, s = b1 * m + (1 - b1) * g, b2 * s + (1 - b2) * g**2
             a = (m / (1 - b1**k)) / ((s / (1 - b2**k)).sqrt() + eps)
             at = x + eta * (a if extra else 2 * a - before)
-            del half
         x, before = at, a
         path.append(x)
     return path

@@ -45,10 +45,10 @@ def test_the_quick_run_confirms_the_closed_forms_and_compares_six_methods_on_equ
 
 
 @pytest.mark.slow
-def test_adam_covers_the_ring_in_1500_steps() -> None:
+def test_adam_covers_the_ring_in_600_steps() -> None:
     setting = gan_mixture._RING
     game = gan_ring(**setting.game, rows=2)
-    found = train(game, setting.mixture, Method("adam_gradient", 2e-3, beta1=0.5), 1500, marks=(0.0, 1.0))
+    found = train(game, setting.mixture, Method("adam_gradient", 8e-3, beta1=0.5), 600, marks=(0.0, 1.0))
     start = mixture_report(found.samples[0], setting.mixture.centres, setting.mixture.sigma)
     assert float(start.high_quality.max()) < 0.02
     assert int(found.report.modes_covered.min()) >= 7 and float(found.report.high_quality.min()) > 0.3
