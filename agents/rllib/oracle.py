@@ -12,7 +12,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from strategic_envs.agents.dynamics.oracle import Oracle
@@ -46,6 +45,7 @@ class RLlibOracle(Oracle):
     ) -> None:
         super().__init__(task.sets)
         self.name = f"{task.game.name} through RLlib"
+        self.joint = getattr(task.closed_form(), "joint", None)  # strategies of all players may be tied together
         self.task = task
         self._each_learner = each_learner
         self._each_runner = each_runner
@@ -91,14 +91,6 @@ class RLlibOracle(Oracle):
 
     def provides(self, what: str) -> bool:
         return self.task.provides(what)
-
-    def project(self, x: Profile, player: int | None = None) -> Profile:
-        exact = self.task.closed_form()
-        return super().project(x, player) if exact is None else exact.project(x, player)
-
-    def residuals(self, x: Profile, g: Profile) -> Float[Tensor, "*batch n"]:
-        exact = self.task.closed_form()
-        return super().residuals(x, g) if exact is None else exact.residuals(x, g)
 
     def _jvp(self, x: Profile, v: Profile) -> Profile:
         return self._derivative("jvp", x, v)

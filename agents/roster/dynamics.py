@@ -30,8 +30,7 @@ _ADAM_STEPS = {
 }
 """Steps of Adam and of signs have the length that they are given, whatever the gradient is."""
 
-_STEP_SIZES: Mapping[str, Mapping[str, float | None]] = {
-    "adaptive_extragradient": {"continuous_game_v0": None},
+_STEP_SIZES: Mapping[str, Mapping[str, float]] = {
     "anchored_extragradient": {"continuous_game_v0": 0.02},
     "consensus_optimization": {"continuous_game_v0": 0.01, "layers_v0": 0.02},
     "cooperative_gradient": {"layers_v0": 0.05},
@@ -47,7 +46,6 @@ _MORE: Mapping[str, Presets] = {
         "larger_number_v0": _EXACT,
         "tic_tac_toe_v0": _EXACT,
     },
-    "stonr": {"continuous_game_v0": {"iterations": 400, "evaluate_every": 10, "steps_per_iteration": 50}},
 }
 
 _REFUSED: Mapping[str, Mapping[str, str]] = {
@@ -58,6 +56,10 @@ _REFUSED: Mapping[str, Mapping[str, str]] = {
 }
 
 
+_TO_ITS_END: Presets = {"continuous_game_v0": {"iterations": 400, "evaluate_every": 4, "steps_per_iteration": 25}}
+"""For methods of one start, which come to an end of their own."""
+
+
 class AnyDynamic(DynamicsAgent):
     """A dynamic without a file of its own here."""
 
@@ -66,7 +68,9 @@ class AnyDynamic(DynamicsAgent):
         self.summary = about.summary + (" (experimental)" if about.experimental else "")
         fixed_length = "beta1" in about.settings or about.settings.get("geometry") == "sign"
         steps = {**(_ADAM_STEPS if fixed_length else {}), **_STEP_SIZES.get(about.name, {})}
-        more = _MORE.get(about.name, {})
+        if about.settings.get("step_size") is not None:
+            steps = dict.fromkeys(_GRADIENT)  # it knows best itself
+        more = _MORE.get(about.name, {} if about.batched else _TO_ITS_END)
         self.presets = {
             environment: {
                 **preset,

@@ -91,7 +91,7 @@ def unsuited(dynamic: str, sets: tuple[StrategySet, ...]) -> str | None:
     """Why a dynamic of this name cannot play on such sets; None where it can."""
     from strategic_envs.agents import dynamics
 
-    required = {"step_size": 1.0} if "step_size" in described()[dynamic].settings else {}
+    required = {"step_size": 0.1} if described()[dynamic].settings.get("step_size", 0.1) is None else {}
     return dynamics.dynamic(dynamic, **required).suits(sets)
 
 

@@ -19,7 +19,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from strategic_envs.agents.dynamics import Dynamic, Oracle
+from strategic_envs.agents.dynamics import Dynamic, Oracle, run
 from strategic_envs.agents.rllib.modules import flat_parameters, load_parameters
 from strategic_envs.agents.rllib.sampling import Scores, score_objective
 from strategic_envs.errors import InvalidSettingError, OracleError
@@ -210,7 +210,7 @@ class Task(ABC):
         """Refuses a dynamic that cannot run on this task, before anything is built.
 
         Raises:
-            OracleError: Naming what the dynamic needs and this task does not give.
+            OracleError: Naming what the dynamic needs and this task does not give, or a joint set that it cannot use.
             InvalidSettingError: If the dynamic is not made for these sets or so many players.
             InvalidGameError: If it refuses the game for another reason.
         """
@@ -227,7 +227,7 @@ class Task(ABC):
             )
         exact = self.closed_form()
         if exact is not None:
-            dynamic.init(self.initial(), exact)
+            run(exact, dynamic, self.initial(), 0, record=None)  # it takes no step, and refuses what cannot be run
 
     @property
     def remedy(self) -> str:
