@@ -7,11 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from strategic_envs.errors import InvalidSettingError
 from strategic_envs.evaluators.mixture import mixture_report
 from strategic_envs.games.mixture_gan import gan_ring
 from strategic_envs.games.mixtures import GaussianMixture
-from strategic_envs.plots.samples import plot_samples
 from strategic_envs.scripts.reproduce import gan_mixture
 from strategic_envs.scripts.reproduce._gan_training import Method, train
 
@@ -79,12 +77,6 @@ def test_a_method_that_blows_up_is_reported_with_no_modes() -> None:
     game = gan_ring(hidden=(8,), latent=2, batch=16, rows=2)
     found = train(game, ring, Method("simultaneous_gradient", 1e30), 10, marks=(1.0,), samples=50)
     assert found.report.modes_covered.tolist() == [0, 0] and bool(found.report.kl.isfinite().all())
-    plot_samples({"broken": found.samples}, ["end"], ring.centres)
-
-
-def test_pictures_need_samples_for_each_time() -> None:
-    with pytest.raises(InvalidSettingError, match=r"adam: got samples of 1 times, expected 2"):
-        plot_samples({"adam": [torch.zeros(3, 2)]}, ["first", "last"], GaussianMixture.ring().centres)
 
 
 def test_the_reproduction_names_itself() -> None:
