@@ -55,6 +55,22 @@ def test_a_row_that_becomes_nan_stays_at_its_last_finite_profile() -> None:
     assert dead.ended.tolist() == [0, 0] and dead.final[0].tolist() == [[0.0], [0.0]]
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_an_infinite_field_is_nonfinite_although_the_box_would_hide_it(compile: bool) -> None:
+    def operator(x: tuple[Tensor, ...]) -> list[Tensor]:
+        return [-1 / (0.5 - x[0]).clamp(min=0.0)]  # minus infinity from 0.5 on
+
+    game = VIGame(operator, [Box(-1, 1)], name="pole")
+    starts = Profile([torch.tensor([[0.6], [-0.9]], dtype=torch.float64)])
+    for method in (SimultaneousGradient(0.01), Extragradient(0.01), OptimisticGradient(0.01)):
+        end = run(game, method, starts, 10, compile=compile)
+        assert end.outcomes == ["nonfinite", "max_steps"] and end.ended.tolist() == [0, 10]
+        assert end.final[0][0].tolist() == [0.6]
+    oracle = GameOracle(game)
+    assert bool(oracle.project(Profile([torch.tensor([math.inf])]))[0].isnan())
+    assert oracle.project(Profile([torch.tensor([3.0])]), 0)[0].tolist() == [1.0]
+
+
 def test_a_row_that_converged_does_not_move_while_the_others_do() -> None:
     game = catalogue_game("f2", box=1.0)
     starts = Profile([torch.tensor([[0.0], [0.8]], dtype=torch.float64)] * 2)

@@ -23,7 +23,7 @@ def test_gradient_play_cycles_on_f1_and_matching_pennies_where_it_should(tmp_pat
     assert {p.name for p in tmp_path.iterdir()} == {"matching_pennies.png", "f1.png", "counts.png"}
 
 
-# Cells in which a wrong sign, step size, projection or norm shows: some of every method but what f_1 over [-1, 1] shows.
+# Cells in which a wrong sign, step size, projection or norm shows, one a method.
 CELLS = [
     ("f_2 on [-1, 1]", "simultaneous gradient"),
     ("f_2 on [-1, 1]", "alternating gradient"),
