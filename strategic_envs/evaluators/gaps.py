@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import torch
 
-from strategic_envs.errors import InvalidGameError
+from strategic_envs.errors import InvalidGameError, InvalidSettingError
 from strategic_envs.evaluators.best_response import best_response
 from strategic_envs.evaluators.expectation import expected_utilities, initial_utilities, joint_play, tabulate
 from strategic_envs.evaluators.gap import Gap
@@ -24,7 +24,7 @@ from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
 from strategic_envs.play import LARGEST_SUPPORT, BestResponse, Empirical, Independent
 
-__all__ = ["Gains", "cce_gap", "ce_gap", "exploitability", "gains", "nash_conv"]
+__all__ = ["Gains", "cce_gap", "ce_gap", "exploitability", "gains", "hoeffding_radius", "nash_conv"]
 
 
 @dataclass(frozen=True)
@@ -185,3 +185,30 @@ def ce_gap(game: object, play: object) -> Gap:
         table = torch.einsum("t,ta,tb->ab", joint.weights, joint.points[i], payoff)  # recommended a, played b
         parts.append(float((table.max(-1).values - table.diagonal()).sum()))
     return Gap.largest(parts)
+
+
+def hoeffding_radius(width: float, players: int, samples: int, alpha: float = 0.05) -> float:
+    """How far sampled mean utilities may be from the true ones: `b sqrt(ln(2 n / alpha) / (2 M))`.
+
+    With probability at least `1 - alpha` the mean of M independent draws is this near to its expectation for all n
+    players at once (Hoeffding 1963, and a union bound).
+
+    Args:
+        width: b, the length of an interval that holds every player's utility.
+        players: n.
+        samples: M, the number of independent draws.
+        alpha: The probability of being wrong, in (0, 1).
+
+    Raises:
+        InvalidSettingError: If a number is out of range.
+
+    Example:
+        >>> round(hoeffding_radius(2.0, players=2, samples=10_000), 4)
+        0.0296
+    """
+    if not (0 < width < math.inf and players >= 1 and samples >= 1 and 0 < alpha < 1):
+        raise InvalidSettingError(
+            f"hoeffding_radius: got width={width}, players={players}, samples={samples}, alpha={alpha}; expected a "
+            "finite width > 0, at least one player and sample, and 0 < alpha < 1"
+        )
+    return width * math.sqrt(math.log(2 * players / alpha) / (2 * samples))

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import torch
 
 from strategic_envs.evaluators.certified import intervals as iv
 from strategic_envs.evaluators.certified.intervals import Interval
-from strategic_envs.sets import Ball, Box, Product, Simplex, StrategySet
+from strategic_envs.sets import Ball, Box, Polytope, Product, Simplex, StrategySet
 
 __all__ = ["BallRegion", "BoxRegion", "Cuts", "PolytopeRegion", "ProductRegion", "Region", "SimplexRegion", "region_of"]
 
 _ROUNDING = 2.0**-50
+_PROGRAM = 1e-6  # how far a linear program's optimum may be off
 _MARGIN = 1e-12  # inside by so much, a point is a member whatever the rounding
 
 
@@ -193,12 +193,13 @@ def region_of(strategies: StrategySet) -> Region:
         return BallRegion(strategies.centre_point.numpy(), strategies.radius)
     if isinstance(strategies, Product):
         return ProductRegion([region_of(part) for part in strategies.parts])
-    axes = torch.eye(strategies.dim, dtype=torch.float64)
-    low, high = -strategies.support(-axes).value.numpy(), strategies.support(axes).value.numpy()
-    box = iv.outward(low, high, _ROUNDING, 1e-12)
-    normals, offsets = getattr(strategies, "normals", None), getattr(strategies, "offsets", None)
-    if normals is not None and offsets is not None:
-        return PolytopeRegion(normals.numpy(), offsets.numpy(), box.lo, box.hi)
+    low, high = (bound.numpy() for bound in strategies.bounds())
+    if strategies.periodic:  # the cell of its coordinates: every point of the torus has one there
+        return BoxRegion(low, high)
+    if isinstance(strategies, Polytope):  # the box comes from linear programs; the cuts narrow it again
+        box = iv.outward(low, high, _PROGRAM, _PROGRAM)
+        return PolytopeRegion(strategies.normals.numpy(), strategies.offsets.numpy(), box.lo, box.hi)
+    box = iv.outward(low, high, _ROUNDING, _MARGIN)
     region = BoxRegion(box.lo, box.hi)
     region.solid = False
     return region
