@@ -11,6 +11,7 @@ from strategic_envs.evaluators.best_response import best_response
 from strategic_envs.evaluators.gap import Gap
 from strategic_envs.evaluators.gaps import cce_gap, ce_gap, exploitability, nash_conv
 from strategic_envs.evaluators.local import local_cce_gap, local_nash_gap
+from strategic_envs.evaluators.local_ce import local_ce_gap
 from strategic_envs.evaluators.report import evaluate
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
@@ -20,6 +21,7 @@ from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.play import Empirical, TabularPlay
 from strategic_envs.profile import Profile
 from strategic_envs.seeding import torch_stream
+from strategic_envs.sets import Box
 
 __all__ = ["check_evaluator"]
 
@@ -36,6 +38,8 @@ def check_evaluator(game: VIGame | MarkovGame | TurnBasedGame, *, seed: int = 0,
        `p^2 <= FW <= (D + |g|) p` for every player with a compact set; on a torus they are equal.
     7. On a `NormalFormGame` the local CCE gap is the CCE gap, and the CE gap is at least the CCE gap.
     8. An accumulator fed profile by profile gives the local CCE gap of the empirical distribution.
+    9. On boxes, of one cell the local CE gap is the local CCE gap, and the projection family gains at least nothing and
+       at most `delta |g|_1` in the mean.
     Not yet checked: numeric best responses against a dense search (each game's own tests do that).
 
     Args:
@@ -124,6 +128,8 @@ def _check_local(game: VIGame, points: Profile, tolerance: float) -> None:
             high = (game.sets[i].diameter + float(g[i].norm())) * p
             slack = tolerance * (1 + f + high)
             assert p * p - slack <= f <= high + slack, f"{who}: {p}^2 <= {f} <= {high} fails"
+    if game.joint is not None:
+        return  # deviations of fixed strategies are not defined on slices
     play = Empirical.uniform(points)
     local = local_cce_gap(game, play)
     sums = FieldAccumulator()
@@ -135,3 +141,19 @@ def _check_local(game: VIGame, points: Profile, tolerance: float) -> None:
         cce = cce_gap(game, play).value
         assert _close(local.value, cce, tolerance), f"{game.name}: local CCE gap {local.value}, CCE gap {cce}"
         assert ce_gap(game, play).value >= cce - tolerance, f"{game.name}: the CE gap is below the CCE gap"
+    if game.joint is None and all(isinstance(s, Box) for s in game.sets):
+        _check_families(game, play, tolerance)
+
+
+def _check_families(game: Game, play: Empirical, tolerance: float) -> None:
+    delta, fields = 0.1, game.field(play.points)
+    shifts = local_cce_gap(game, play, family="projection", delta=delta)
+    for i, (part, g) in enumerate(zip(shifts.per_player, fields, strict=True)):
+        most = delta * float(play.weights @ g.double().abs().sum(-1))
+        assert -tolerance <= part <= most + tolerance * (1 + most), (
+            f"{game.name}, player_{i}: the projection gap {part} is not within [0, {most}]"
+        )
+    if all(s.bounded for s in game.sets):
+        one, cce = local_ce_gap(game, play, family="cells", cells=1), local_cce_gap(game, play)
+        for i, (a, b) in enumerate(zip(one.per_player, cce.per_player, strict=True)):
+            assert _close(a, b, tolerance), f"{game.name}, player_{i}: gap of one cell {a}, local CCE gap {b}"
