@@ -36,7 +36,8 @@ NAME = "gan-mixture"
 SUMMARY = "GANs as games: Wasserstein GANs in closed form; six dynamics on a ring of 8 and a grid of 25 Gaussians."
 
 _DERIVED = "Daskalakis et al. (2018), and derived"
-_AIM = "our aim for the best of six methods"
+_AIM = "our aim for the best of six methods on the ring"
+_SAME = "the same, carried over to 25 modes"
 _MARKS = (0.02, 0.1, 0.25, 0.5, 1.0)
 _SAMPLES = 2500
 
@@ -51,7 +52,8 @@ class _Setting:
     game: Mapping[str, Any]
     calls: int
     methods: tuple[Method, ...]
-    aim: tuple[int, float] | None = None
+    aim: tuple[int, float]
+    source: str = _AIM
     seeds: int = 5
     factory: Any = field(default=gan_ring)
 
@@ -84,6 +86,8 @@ _GRID = _Setting(
     game={"activation": "tanh", "weight": 0.1},
     calls=4000,
     methods=_RING.methods,
+    aim=(24, 0.6),
+    source=_SAME,
     factory=gan_grid,
 )
 
@@ -223,11 +227,17 @@ def _markdown(table: list[dict[str, Any]]) -> str:
 def _verdicts(setting: _Setting, table: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The best method against the aim, then every method beside the mixture itself: those are no claims."""
     best = max(table, key=lambda e: e["modes"] * e["high_quality"])
-    modes, share = setting.aim or (setting.mixture.modes - 1, 0.6)
+    modes, share = setting.aim
     what = f"{setting.title}: best method ({best['method']})"
     return [
-        _row(f"{what}, modes covered, at least", best["modes"], modes, _AIM, best["modes"] >= modes),
-        _row(f"{what}, high-quality share, at least", best["high_quality"], share, _AIM, best["high_quality"] >= share),
+        _row(f"{what}, modes covered, at least", best["modes"], modes, setting.source, best["modes"] >= modes),
+        _row(
+            f"{what}, high-quality share, at least",
+            best["high_quality"],
+            share,
+            setting.source,
+            best["high_quality"] >= share,
+        ),
         *(
             _row(
                 f"{setting.title}: {e['method']} covers {e['modes']:.1f} of {e['of']} modes with a KL of {e['kl']:.3f} "

@@ -17,12 +17,13 @@ SAMPLES = RING.sample((50,), torch_stream(0, "samples"))
 
 def test_a_row_for_each_method_and_a_column_for_each_time(tmp_path: Path) -> None:
     broken = torch.full((5, 2), torch.nan)  # a method that blew up leaves an empty picture
-    figure = plot_samples({"good": [SAMPLES, SAMPLES], "broken": [SAMPLES, broken]}, ["first", "last"], RING.centres)
+    rows = {"good": [SAMPLES, SAMPLES], "broken": [SAMPLES, broken]}
+    figure, again = (plot_samples(rows, ["first", "last"], RING.centres) for _ in range(2))
     assert len(figure.axes) == 4
     assert [axes.get_title() for axes in figure.axes] == ["first", "last", "", ""]
     assert [axes.get_ylabel() for axes in figure.axes] == ["good", "", "broken", ""]
     assert [len(axes.collections[1].get_offsets()) for axes in figure.axes] == [50, 50, 50, 0]  # pyright: ignore[reportArgumentType]
-    first, second = (save(figure, tmp_path / name, dpi=60).read_bytes() for name in ("a.png", "b.png"))
+    first, second = (save(f, tmp_path / f"{k}.png", dpi=60).read_bytes() for k, f in enumerate((figure, again)))
     assert first == second and len(first) > 1000
 
 
