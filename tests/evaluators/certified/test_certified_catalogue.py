@@ -104,7 +104,9 @@ def test_every_small_game_has_an_exploitability_interval(name: str) -> None:
         return
     found = 0.0
     for i, strategies in enumerate(game.sets):
+        corners = torch.cartesian_prod(*torch.stack(strategies.bounds(), -1)).reshape(-1, strategies.dim)
         many = strategies.sample((20_000,), generator=torch_stream(0, "dense", name, i))
+        many = torch.cat([many, strategies.project(corners)])
         rows = [many if j == i else t.expand(len(many), -1) for j, t in enumerate(profile)]
         found += float(game.utilities(tuple(rows))[:, i].max() - game.utilities(profile)[i])
     assert found <= gap.upper + 1e-9
