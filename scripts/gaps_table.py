@@ -24,10 +24,19 @@ GAPS: dict[str, tuple[str, str]] = {
     ),
     "local_cce_gap": (
         "the same against the average of a run: small also for play that cycles for ever",
-        "the interpolation family, on every set with a support function",
+        "deviations towards a fixed point (interpolation); shifts (projection) on boxes, else proved bounds",
+    ),
+    "local_ce_gap": (
+        "the same for deviations that see one's own recommendation: affine maps, or cells of the set (their number K "
+        "is part of the answer)",
+        "but for affine maps of balls and shifts off boxes, which have proved bounds",
+    ),
+    "local_deviation_gain": (
+        "how much does a move of at most delta truly gain, not to first order only?",
+        "nowhere: the best of a grid, a lower bound",
     ),
 }
-"""What a user can ask of play, by the name of the function in `strategic_envs.evaluators`."""
+"""What a user can ask of play, by the name of the function in `strategic_envs.evaluators` or a module of it."""
 
 
 def gaps_rows() -> list[list[str]]:

@@ -2,7 +2,8 @@
 
 Global gaps are of the play that the parameters amount to now. The CCE gap is of the run's joint play where strategies
 are points of the game's sets, all profiles played so far counting alike, and of present play otherwise. The local Nash
-gap is of present parameters, the local CCE gap of the run: both by the learners' own parameters.
+gap is of present parameters, the local CCE gap of the run: both by the learners' own parameters. On a joint set, where
+what a player may play depends on the others, both CCE gaps are of present play.
 """
 
 from __future__ import annotations
@@ -45,10 +46,14 @@ def judge(task: Task, x: Profile, accumulator: FieldAccumulator, history: Sequen
             "cce_gap_of": "run" if history else "present play",
             "local_gap_by": task.parameterisation,
         }
+    tied = (
+        getattr(task.game, "joint", None) is not None
+    )  # what one may play depends on the others: no joint play of a run
+    history = () if tied else history
     now = gains(task.game, task.play(modules))
     run = gains(task.game, Empirical.uniform([torch.stack(t) for t in zip(*history, strict=True)])) if history else now
     local_nash = task.local_nash(modules)
-    local_cce = accumulator.gap(task.sets) if accumulator.weight is not None else local_nash
+    local_cce = accumulator.gap(task.sets) if accumulator.weight is not None and not tied else local_nash
     n = len(now.gain)
     return {
         "exploitability": sum(now.gain) / n,

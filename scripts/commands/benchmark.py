@@ -54,7 +54,6 @@ class Command:
         failed = _run_cells(folder, cells, self.device, self.address, out)
         rows = folder.rows()
         _report(folder, rows, f"{self.preset}: {module.SUMMARY}", out)
-        getattr(module, "pictures", lambda _: None)(folder.path)
         if failed:
             print(f"strategic-envs: {len(failed)} of {len(cells)} cells failed: {', '.join(failed)}", file=sys.stderr)
             print(f"strategic-envs: the others are in {folder.path}; run again to repeat the failed", file=sys.stderr)

@@ -1,9 +1,8 @@
 """The continuous preset: nonconcave games where gradient play struggles, and the main ways to play them.
 
 Every cell takes 500 steps (STON'R as many as it needs, PPO a few iterations) from the same start and is judged with
-local and global gaps, side by side. Beside the leaderboard there are, for games of two numbers, the field with every
-path, and maps of the starts from which each dynamic settles. Methods that converge on one of these games cycle on
-another: that is the point.
+local and global gaps, side by side. Beside the leaderboard there are curves and, for games of two numbers, the field
+with every path. Methods that converge on one of these games cycle on another: that is the point.
 """
 
 from __future__ import annotations

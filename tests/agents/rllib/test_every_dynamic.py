@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ from strategic_envs.agents.dynamics import Dynamic, Oracle, Outcome, State, dyna
 from strategic_envs.agents.dynamics.stochastic import StochasticOracle
 from strategic_envs.agents.rllib.algorithm import GameDynamics
 from strategic_envs.agents.rllib.config import GameDynamicsConfig
+from strategic_envs.agents.rllib.judge import GAPS
 from strategic_envs.agents.rllib.tasks import Draw, Options, task_for
 from strategic_envs.errors import InvalidGameError, InvalidSettingError, OracleError
 from strategic_envs.games import catalogue
@@ -87,6 +89,14 @@ def test_every_dynamic_is_restored_bit_by_bit(name: str, tmp_path: Path) -> None
     assert rows[-1][0]["outcome"] == rows[-1][1]["outcome"]
     assert rows[-1][0]["field_calls"] == rows[-1][1]["field_calls"]
     assert algorithm.point().flat().equal(rebuilt.point().flat())
+
+
+def test_on_a_joint_set_present_play_is_judged_on_the_slices() -> None:
+    algorithm = built("extragradient", "shared_segment", steps_per_iteration=20)
+    algorithm.train()
+    row = algorithm.evaluate()
+    assert row["cce_gap_of"] == "present play" and row["local_cce_gap"] == row["local_nash_gap"]
+    assert all(math.isfinite(row[gap]) for gap in GAPS)
 
 
 def test_several_steps_an_iteration_are_the_same_steps() -> None:
