@@ -20,7 +20,7 @@ from strategic_envs.errors import OracleError
 from strategic_envs.evaluators.local import projected_gaps
 from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.profile import Profile
-from strategic_envs.sets import StrategySet
+from strategic_envs.sets import Joint, StrategySet
 
 __all__ = ["GameOracle", "Oracle"]
 
@@ -38,6 +38,7 @@ class Oracle(ABC):
 
     name: str = "oracle"
     sets: tuple[StrategySet, ...]
+    joint: Joint | None = None  # a set that ties all players' strategies together
 
     def __init__(self, sets: Sequence[StrategySet]) -> None:
         self.sets = tuple(sets)
@@ -82,15 +83,18 @@ class Oracle(ABC):
     def project(self, x: Profile, player: int | None = None) -> Profile:
         """The nearest profile in the sets; with `player`, only this player's part is projected, the others stay.
 
-        What is not finite has no nearest point: it comes out as NaN, and not as the end of an interval.
+        What is not finite has no nearest point: it comes out as NaN, and not as the end of an interval. On a joint set
+        all move to the nearest point together, and one player to the nearest point of its slice.
         """
+        if self.joint is not None:
+            return _nearest_together(self.joint, x, player)
         if player is not None:
             return x.replace(player, _nearest(self.sets[player], x[player]))
         return Profile(map(_nearest, self.sets, x))
 
     def residuals(self, x: Profile, g: Profile) -> Float[Tensor, "*batch n"]:
         """Every player's projected local Nash gap at x, where the field is g; 0 exactly at first-order equilibria."""
-        return projected_gaps(self.sets, x, g)
+        return projected_gaps(self.sets if self.joint is None else self.joint, x, g)
 
     def jvp(self, x: Profile, v: Profile) -> Profile:
         """The directional derivative of the field, `DV(x) v`."""
@@ -158,6 +162,7 @@ class GameOracle(Oracle):
         super().__init__(game.sets)
         self.game = game
         self.name = game.name
+        self.joint = game.joint
         self._last: tuple[Profile, Profile] | None = None
 
     def provides(self, what: str) -> bool:
@@ -200,3 +205,10 @@ class GameOracle(Oracle):
 
 def _nearest(strategies: StrategySet, x: Tensor) -> Tensor:
     return strategies.project(x) + 0.0 * x  # 0 times infinity is NaN: a clamp would hide that a field was infinite
+
+
+def _nearest_together(joint: Joint, x: Profile, player: int | None) -> Profile:
+    flat = x.flat()
+    if player is not None:
+        return x.replace(player, joint.project_slice(player, flat) + 0.0 * x[player])
+    return Profile.from_flat(joint.project(flat) + 0.0 * flat, x.dims)

@@ -241,6 +241,11 @@ def _check(oracle: Oracle, dynamic: Dynamic[Any], steps: int, check_every: int, 
             f"{dynamic.name} needs {' and '.join(lacking)}, which the oracle of {oracle.name} does not give: "
             "use a game with utilities that are differentiable so often, or a first-order dynamic"
         )
+    if oracle.joint is not None and type(dynamic).suits is not Dynamic.suits:
+        raise OracleError(
+            f"{dynamic.name} plays on sets of the players' own, and {oracle.name} ties them together in "
+            f"{oracle.joint}: use a dynamic that projects, such as simultaneous_gradient or extragradient"
+        )
     unsuited = dynamic.suits(oracle.sets)
     if unsuited is not None:
         raise InvalidSettingError(f"{dynamic.name}, on {oracle.name}: {unsuited}")
@@ -257,6 +262,8 @@ def _check_start(oracle: Oracle, x0: Sequence[Tensor]) -> Profile:
         raise InvalidStrategyError(f"{oracle.name}: got a start of {len(x0)} players, expected {len(oracle.sets)}")
     for i, (s, t) in enumerate(zip(oracle.sets, x0, strict=True)):
         s.validate(t, f"{oracle.name}, start of player_{i}")
+    if oracle.joint is not None:
+        oracle.joint.set.validate(Profile(x0).flat(), f"{oracle.name}, start of all players together")
     shapes = {tuple(t.shape[:-1]) for t in x0}
     if len(shapes) > 1:
         raise InvalidStrategyError(f"{oracle.name}: got starts of batch shapes {sorted(shapes)}, expected one shape")

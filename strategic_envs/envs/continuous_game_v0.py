@@ -1,7 +1,8 @@
 """Any one-shot game as an environment: by its name in the catalogue, or the game itself.
 
 Actions of a continuous game are points of the players' strategy sets, float32 arrays `(d,)`; those of a normal-form
-game are discrete, or mixed strategies with `actions="mixed"`. Rewards are the utilities.
+game are discrete, or mixed strategies with `actions="mixed"`. Rewards are the utilities. Angles of a torus may be any
+numbers; in a game with a joint set, actions that do not fit together are moved to the nearest ones that do.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def game(game: str | VIGame = "squared_difference", **options: Any) -> Game:
 
     Raises:
         UnknownNameError: If there is no such game or option.
-        InvalidGameError: If the game is of a kind that is not played in one shot, or options come with an object.
+        InvalidGameError: If the game is of a kind that is not played in one shot or has no utilities, or options come
+            with an object.
 
     Example:
         >>> game("f1", box=5.0).sets[0]
@@ -56,6 +58,11 @@ def game(game: str | VIGame = "squared_difference", **options: Any) -> Game:
         found = game
     if not isinstance(found, Game):
         label = repr(game) if isinstance(game, str) else f"a {type(game).__name__}"
+        if isinstance(found, VIGame):
+            raise InvalidGameError(
+                f"continuous_game_v0: {label} is an operator without utilities, so no action earns a reward: study it "
+                "with strategic_envs.agents.dynamics.run and local_nash_gap, or pass a Game"
+            )
         raise InvalidGameError(
             f"continuous_game_v0: {label} is no one-shot game with utilities: pass a Game, a NormalFormGame or a name"
         )

@@ -6,6 +6,7 @@ and marked so, for other games with utilities. To teach it a new kind of game, r
 
 from __future__ import annotations
 
+import copy
 import math
 from functools import singledispatch
 
@@ -101,6 +102,8 @@ def _(game: TurnBasedGame, player: int, play: object, certify: float | None = No
 @best_response.register(Game)
 def _(game: Game, player: int, play: object, certify: float | None = None) -> BestResponse:
     _check_player(game, player)
+    if game.joint is not None:
+        game = _on_slice(game, player, joint_play(game, play))
     own = getattr(game, "best_response", None)
     if own is not None:  # a closed form; it sees checked play in the form it was given
         found = own(player, play if isinstance(play, Independent) else joint_play(game, play))
@@ -112,6 +115,22 @@ def _(game: Game, player: int, play: object, certify: float | None = None) -> Be
     from strategic_envs.evaluators.certified.response import certified_response, check_tolerance
 
     return certified_response(game, player, _split(game, player, play)[1], found, check_tolerance(certify))
+
+
+def _on_slice(game: Game, player: int, play: Empirical) -> Game:
+    """The game in which the player's set is what its opponents' strategies leave it of the joint set."""
+    assert game.joint is not None
+    others = _merged(player, play)
+    if len(others) != 1:
+        raise InvalidStrategyError(
+            f"{game.name}, player_{player}: got {len(others)} profiles of the opponents; in a game with a joint set "
+            "what a player may play depends on theirs, so respond to one profile at a time"
+        )
+    sliced = copy.copy(game)
+    strategies = game.joint.slice(player, Profile(t[0] for t in others.points).flat())
+    sliced.sets = tuple(strategies if i == player else s for i, s in enumerate(game.sets))
+    sliced.joint = None
+    return sliced
 
 
 def _numeric(game: Game, player: int, play: object) -> BestResponse:
@@ -152,7 +171,7 @@ def _split(game: Game, player: int, play: object) -> tuple[Tensor, Empirical]:
     """The player's own points, most likely first and at most 64, and the joint play of the others."""
     if isinstance(play, Independent):
         joint_play(game, Independent.pure([p[0] for p in play.points]))  # checks the number of players
-        game.validate(play.points)
+        game.validate_each(play.points)
         mine, weights = play.points[player].double(), play.weights[player]
         points = tuple(p[:1] if i == player else p for i, p in enumerate(play.points))
         one = tuple(w.new_ones(1) if i == player else w for i, w in enumerate(play.weights))

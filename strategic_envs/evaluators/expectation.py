@@ -39,8 +39,8 @@ def joint_play(game: VIGame, play: object) -> Empirical:
         InvalidStrategyError: If the play has another form, or a point lies outside its set.
     """
     if isinstance(play, Independent):
-        # The supports are checked before their product is formed.
-        _check_players(game, play.points)
+        # The supports are checked before their product is formed; whether they fit together is seen from the product.
+        _check_players(game, play.points, together=False)
         play = Empirical.pure(play.mean()) if isinstance(game, NormalFormGame) else play.joint()
     elif not isinstance(play, Empirical):
         play = _pure(game, play)
@@ -64,10 +64,13 @@ def _pure(game: VIGame, play: object) -> Empirical:
     return Empirical.pure(play)
 
 
-def _check_players(game: VIGame, points: Sequence[Tensor]) -> None:
+def _check_players(game: VIGame, points: Sequence[Tensor], *, together: bool = True) -> None:
     if len(points) != game.n_players:
         raise InvalidStrategyError(f"{game.name}: got play of {len(points)} players, expected {game.n_players}")
-    game.validate(points)
+    if together:
+        game.validate(points)
+    else:
+        game.validate_each(points)
 
 
 def expected_utilities(game: Game, play: Empirical) -> Float[Tensor, " n"]:

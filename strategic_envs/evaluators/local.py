@@ -26,37 +26,45 @@ from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
 from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.profile import Profile
-from strategic_envs.sets import StrategySet
+from strategic_envs.sets import Joint, StrategySet
 
 __all__ = ["frank_wolfe_gaps", "local_cce_gap", "local_nash_gap", "projected_gaps"]
 
 
 def projected_gaps(
-    sets: Sequence[StrategySet], x: Sequence[Tensor], g: Sequence[Tensor], step: float = 1.0
+    sets: Sequence[StrategySet] | Joint, x: Sequence[Tensor], g: Sequence[Tensor], step: float = 1.0
 ) -> Float[Tensor, "*batch n"]:
     """Every player's `|P(x_i + a g_i) - x_i| / a`, for a batch of profiles; a = 1 unless `step` says otherwise.
 
-    Where coordinates wrap around it is `|g_i|`.
+    Where coordinates wrap around it is `|g_i|`; on a joint set P projects on the player's slice.
 
     Example:
         >>> from strategic_envs.sets import Box
         >>> projected_gaps([Box(-1, 1)], [torch.tensor([0.5])], [torch.tensor([3.0])])
         tensor([0.5000])
     """
+    if isinstance(sets, Joint):
+        flat = Profile(x).flat()
+        return torch.stack([sets.projected_gap(i, flat, v, step) for i, v in enumerate(g)], dim=-1)
     gaps = [s.projected_gap(t, v, step) for s, t, v in zip(sets, x, g, strict=True)]
     return torch.stack(torch.broadcast_tensors(*gaps), dim=-1)
 
 
 def frank_wolfe_gaps(
-    sets: Sequence[StrategySet], x: Sequence[Tensor], g: Sequence[Tensor]
+    sets: Sequence[StrategySet] | Joint, x: Sequence[Tensor], g: Sequence[Tensor]
 ) -> Float[Tensor, "*batch n"]:
     """Every player's `max_y <g_i, y - x_i>`, for a batch of profiles; `|g_i|` where a set is unbounded or wraps.
+
+    On a joint set y lies in the player's slice.
 
     Example:
         >>> from strategic_envs.sets import Box
         >>> frank_wolfe_gaps([Box(-1, 1)], [torch.tensor([0.5])], [torch.tensor([3.0])])
         tensor([1.5000])
     """
+    if isinstance(sets, Joint):
+        flat = Profile(x).flat()
+        return torch.stack([sets.frank_wolfe_gap(i, flat, v) for i, v in enumerate(g)], dim=-1)
     gaps = [s.frank_wolfe_gap(t, v) for s, t, v in zip(sets, x, g, strict=True)]
     return torch.stack(torch.broadcast_tensors(*gaps), dim=-1)
 
@@ -68,7 +76,10 @@ def local_nash_gap(game: VIGame | MarkovGame | TurnBasedGame, x: object, kind: s
         game: The game.
         x: A profile of tensors `(d_i,)`. In games with states: policy tables or functions, whose own-utility gradients
             are taken by the table entries (the direct parameterisation).
-        kind: Which measure: `projected` or `frank_wolfe`.
+        kind: Which measure: `projected`, `frank_wolfe` or `variational`. In a game with a joint set the first two are
+            taken on every player's slice; `variational` is `max_y <V(x), y - x>` over the joint set, one number for all
+            players together and 0 exactly at variational solutions. Without a joint set it is the sum of the
+            Frank-Wolfe gaps.
 
     Raises:
         InvalidSettingError: For another kind.
@@ -81,10 +92,13 @@ def local_nash_gap(game: VIGame | MarkovGame | TurnBasedGame, x: object, kind: s
         >>> local_nash_gap(game, game.profile([0.5], [0.0])).per_player
         (0.0, 0.5)
     """
-    if kind not in ("projected", "frank_wolfe"):
-        raise InvalidSettingError(f"local_nash_gap: got kind={kind!r}, expected 'projected' or 'frank_wolfe'")
+    if kind not in ("projected", "frank_wolfe", "variational"):
+        raise InvalidSettingError(
+            f"local_nash_gap: got kind={kind!r}, expected 'projected', 'frank_wolfe' or 'variational'"
+        )
     if isinstance(game, MarkovGame | TurnBasedGame):
-        return tabular_gap(game, tabulate(game, x), kind)
+        one = tabular_gap(game, tabulate(game, x), "projected" if kind == "projected" else "frank_wolfe")
+        return Gap.total(one.per_player) if kind == "variational" else one
     play = joint_play(game, x)
     if len(play) != 1:
         raise InvalidStrategyError(
@@ -93,8 +107,12 @@ def local_nash_gap(game: VIGame | MarkovGame | TurnBasedGame, x: object, kind: s
     profile = play.points.map(lambda t: t[0])
     field = game.field(profile).to(torch.float64)
     _check_finite(game.name, field)
+    if kind == "variational" and game.joint is not None:
+        value = game.joint.variational_gap(profile.flat(), field.flat())
+        return Gap.largest([float(value)] * game.n_players)
     measure = projected_gaps if kind == "projected" else frank_wolfe_gaps
-    return Gap.largest(measure(game.sets, profile, field).tolist())
+    gaps = measure(game.sets if game.joint is None else game.joint, profile, field).tolist()
+    return Gap.total(gaps) if kind == "variational" else Gap.largest(gaps)
 
 
 def local_cce_gap(
@@ -123,6 +141,7 @@ def local_cce_gap(
 
     Raises:
         InvalidSettingError: For another family or norm, or a projection family without a delta > 0.
+        InvalidGameError: If the game has a joint set and the play is more than one profile.
         InvalidStrategyError: If the projection family is asked of an accumulator, which has not kept the points.
 
     Example:
@@ -136,6 +155,8 @@ def local_cce_gap(
     """
     if family not in ("interpolation", "projection"):
         raise InvalidSettingError(f"local_cce_gap: got family={family!r}, expected 'interpolation' or 'projection'")
+    if isinstance(game, VIGame) and game.joint is not None:
+        return _on_slices(game, play, family)
     if family == "projection":
         if not isinstance(game, VIGame) or isinstance(play, FieldAccumulator):
             raise InvalidStrategyError(
@@ -165,8 +186,19 @@ def local_cce_gap(
     )
 
 
+def _on_slices(game: VIGame, play: object, family: str) -> Gap:
+    """In a game with a joint set a fixed deviation must be open to the player at every profile that is played."""
+    joint = joint_play(game, play) if not isinstance(play, FieldAccumulator) else None
+    if joint is None or family == "projection" or any(bool((t != t[:1]).any()) for t in joint.points):
+        raise InvalidGameError(
+            f"{game.name}: a local CCE gap is not defined for play of several profiles in a game with a joint set, "
+            "where what a player may play depends on the others: judge single profiles by local_nash_gap"
+        )
+    return local_nash_gap(game, joint.points.map(lambda t: t[0]), "frank_wolfe")
+
+
 def _over_projections(game: VIGame, play: object, delta: float, norm: str) -> FamilyGap:
-    joint, field = played_fields(game, play)
+    joint, field = played_fields(game, play, separate=True)
     gains = [
         projection_gain(s, x, g, joint.weights, delta, norm)
         for s, x, g in zip(game.sets, joint.points, field, strict=True)

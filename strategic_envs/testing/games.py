@@ -76,7 +76,12 @@ def _check_continuous(game: VIGame, seed: int, samples: int, tolerance: float) -
     stream = torch_stream(seed, "check_game")
     for i, strategies in enumerate(game.sets):
         _check_set(f"{game.name}, player_{i}", strategies, stream)
+    if game.joint is not None:
+        _check_set(f"{game.name}, all players together", game.joint_set, stream)
     x = game.sample((samples,), generator=stream)
+    assert all(bool(s.contains(t).all()) for s, t in zip(game.sets, x, strict=True)), (
+        f"{game.name}: a sample of all players lies outside a player's own set"
+    )
     v = game.field(x)
     assert [t.shape for t in v] == [t.shape for t in x], f"{game.name}: the field has shapes {[t.shape for t in v]}"
     for i in range(game.n_players):
@@ -140,6 +145,8 @@ def _check_utilities(game: Game, x: Profile, tolerance: float) -> None:
 
 def _check_refusals(game: VIGame) -> None:
     good = [s.centre() for s in game.sets]
+    if game.joint is not None:
+        good = list(Profile.from_flat(game.joint_set.centre(), game.dims))
     bad: list[tuple[str, list[Tensor]]] = [
         ("NaN", [good[0] * float("nan"), *good[1:]]),
         ("a wrong dimension", [torch.cat([good[0], good[0]]), *good[1:]]),

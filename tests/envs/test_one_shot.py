@@ -107,7 +107,9 @@ def test_render_modes(module: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert "played" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", [name for name in list_games() if name not in ("layers", "polar")])  # played in layers_v0, and not at all
+@pytest.mark.parametrize(
+    "name", [name for name in list_games() if name not in ("layers", "polar")]
+)  # played in layers_v0, and not at all
 def test_rewards_are_the_utilities_for_every_one_shot_game_of_the_catalogue(name: str) -> None:
     found = game(name)
     assert isinstance(found, Game)
@@ -124,6 +126,8 @@ def test_rewards_are_the_utilities_for_every_one_shot_game_of_the_catalogue(name
         discrete = isinstance(env.action_space(agent), spaces.Discrete)
         vector = np.eye(found.dims[i])[action] if discrete else action.astype(np.float64)
         strategies.append(torch.from_numpy(vector))
+    if found.joint is not None:  # what is played: the nearest actions that fit together
+        strategies = list(found.project(strategies))
     torch.testing.assert_close(
         torch.tensor(list(rewards.values()), dtype=torch.float64), found.utilities(strategies), atol=1e-6, rtol=1e-5
     )
@@ -234,7 +238,7 @@ def test_bad_options_are_refused() -> None:
         continuous_game_v0.parallel_env("f1", bxo=1.0)
     with pytest.raises(InvalidGameError, match="options belong to named games"):
         continuous_game_v0.parallel_env(ball_game(), box=1.0)
-    with pytest.raises(InvalidGameError, match="no one-shot game"):
+    with pytest.raises(InvalidGameError, match="a VIGame is an operator without utilities"):
         continuous_game_v0.parallel_env(VIGame(lambda x: x, [Box(-1, 1)]))
     with pytest.raises(InvalidGameError, match="expected a Game"):
         OneShotParallelEnv(VIGame(lambda x: x, [Box(-1, 1)]))
@@ -273,3 +277,8 @@ def test_the_turn_by_turn_face_copies_and_knows_its_game(module: Any) -> None:
     other = pickle.loads(pickle.dumps(env))
     assert other.unwrapped.game.name == env.unwrapped.game.name == module.raw_env().game.name == module.game().name
     assert isinstance(module.SUMMARY, str) and module.MODES == ("aec", "parallel")
+
+
+def test_an_operator_without_utilities_is_no_environment() -> None:
+    with pytest.raises(InvalidGameError, match="'polar' is an operator without utilities, so no action earns a reward"):
+        continuous_game_v0.parallel_env("polar")

@@ -148,7 +148,7 @@ def test_bad_updates_and_states_leave_the_sums_untouched() -> None:
 
 def test_bad_questions_are_refused() -> None:
     game = catalogue_game("f2")
-    with pytest.raises(InvalidSettingError, match="'projected' or 'frank_wolfe'"):
+    with pytest.raises(InvalidSettingError, match="'projected', 'frank_wolfe' or 'variational'"):
         local_nash_gap(game, game.profile([0.0], [0.0]), "fw")
     with pytest.raises(InvalidStrategyError, match="use local_cce_gap"):
         local_nash_gap(game, Empirical.uniform(game.sample((2,))))

@@ -22,6 +22,7 @@ from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.games.larger_number import LargerNumber
+from strategic_envs.profile import Profile
 
 __all__ = ["OneShotParallelEnv"]
 
@@ -149,6 +150,10 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
     ) -> tuple[dict[str, Observation], dict[str, float], dict[str, bool], dict[str, bool], dict[str, dict[str, Any]]]:
         """Plays the game once.
 
+        In a game with a joint set every action of the players' own spaces is allowed, and where the actions do not fit
+        together the nearest ones that do are played: rewards and observations are of these, and every info says
+        `{"moved": True}`.
+
         Args:
             actions: One action a player.
 
@@ -159,7 +164,8 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
         if not self.agents and not actions:
             return {}, {}, {}, {}, {}
         self._check_players(actions)
-        played = {a: self.check_action(a, actions[a]) for a in self.agents}
+        chosen = {a: self.check_action(a, actions[a]) for a in self.agents}
+        played = self._fitted(chosen)
         rewards = self._rewards(played)
         self._cycle += 1
         self._state = self._encode(played)
@@ -173,8 +179,17 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
             rewards,
             dict.fromkeys(everyone, False),
             dict.fromkeys(everyone, over),
-            {a: {} for a in everyone},
+            {a: {"moved": True} if played[a] is not chosen[a] else {} for a in everyone},
         )
+
+    def _fitted(self, chosen: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """In a game with a joint set, what is played: the nearest actions that fit together."""
+        if self.game.joint is None:
+            return chosen
+        points = Profile(torch.from_numpy(chosen[a].astype(np.float64)) for a in self.agents)
+        if bool(self.game.joint.contains(points.flat(), 1e-6 * max(1.0, float(points.norm())))):
+            return chosen
+        return {a: t.numpy() for a, t in zip(self.agents, self.game.project(points), strict=True)}
 
     def _check_players(self, actions: Mapping[str, Any]) -> None:
         if not self.agents:
@@ -231,8 +246,10 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
 
     def _encode(self, played: Mapping[str, NDArray[Any]]) -> Observation:
         blocks = []
-        for dim, action in zip(self.game.dims, played.values(), strict=True):
-            block = np.eye(dim)[int(action)] if self._discrete() else action
+        for own, action in zip(self.game.sets, played.values(), strict=True):
+            block = np.eye(own.dim)[int(action)] if self._discrete() else action
+            if own.periodic:
+                block = own.project(torch.from_numpy(block.astype(np.float64))).numpy()
             blocks.append(block.astype(np.float32))
         state = np.concatenate([*blocks, np.zeros(1, dtype=np.float32)])
         return np.clip(state, self.state_space.low, self.state_space.high)

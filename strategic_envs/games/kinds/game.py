@@ -19,7 +19,7 @@ from strategic_envs.errors import InvalidGameError
 from strategic_envs.games.kinds.known import Known
 from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.profile import Profile
-from strategic_envs.sets import StrategySet
+from strategic_envs.sets import Joint, StrategySet
 
 __all__ = ["Game"]
 
@@ -37,9 +37,10 @@ class Game(VIGame):
 
     Args:
         utilities: From a tuple of tensors `(*batch, d_i)`, one a player, to `(*batch, n)`, in torch operations.
-        sets: One strategy set a player.
+        sets: One strategy set a player. With a joint set they may be left out: its bounds are taken.
         name: What errors and tables call the game.
         known: The analytic facts, if there are any.
+        joint: A set over all players' coordinates that ties their strategies together; see `VIGame`.
 
     Raises:
         InvalidGameError: If the sets are not sets, or the utilities have the wrong shape when they are first called.
@@ -55,37 +56,45 @@ class Game(VIGame):
     """
 
     def __init__(
-        self, utilities: Utilities, sets: Sequence[StrategySet], *, name: str = "game", known: Known | None = None
+        self,
+        utilities: Utilities,
+        sets: Sequence[StrategySet] | None = None,
+        *,
+        name: str = "game",
+        known: Known | None = None,
+        joint: Joint | None = None,
     ) -> None:
-        super().__init__(None, sets, name=name, known=known)
+        super().__init__(None, sets, name=name, known=known, joint=joint)
         self._utilities = utilities
 
     @classmethod
     def minmax(
         cls,
         f: Callable[[Tensor, Tensor], Tensor],
-        sets: Sequence[StrategySet],
+        sets: Sequence[StrategySet] | None = None,
         *,
         name: str = "game",
         known: Known | None = None,
+        joint: Joint | None = None,
     ) -> Game:
         """The zero-sum game in which player 0 minimises f and player 1 maximises it.
 
         Args:
             f: From `(*batch, d_0)` and `(*batch, d_1)` to `(*batch,)`.
-            sets: Two strategy sets.
+            sets: Two strategy sets; with a joint set they may be left out.
             name: What errors and tables call the game.
             known: The analytic facts, if there are any.
+            joint: A set over both players' coordinates.
 
         Example:
             >>> from strategic_envs.sets import Box
             >>> Game.minmax(lambda x, y: (x * y).sum(-1), [Box(-1, 1), Box(-1, 1)]).n_players
             2
         """
-        if len(sets) != 2:
-            raise InvalidGameError(f"{name}: a min-max game has two players, got {len(sets)} sets")
-
-        return cls(functools.partial(_minmax_utilities, f), sets, name=name, known=known)
+        game = cls(functools.partial(_minmax_utilities, f), sets, name=name, known=known, joint=joint)
+        if game.n_players != 2:
+            raise InvalidGameError(f"{name}: a min-max game has two players, got {game.n_players} sets")
+        return game
 
     def utilities(self, x: Sequence[Tensor]) -> Float[Tensor, "*batch n"]:
         """Every player's utility at x."""

@@ -17,7 +17,7 @@ from torch.func import jacrev, vjp, vmap
 from strategic_envs.errors import InvalidGameError, InvalidStrategyError
 from strategic_envs.games.kinds.known import Known
 from strategic_envs.profile import Profile
-from strategic_envs.sets import Product, StrategySet
+from strategic_envs.sets import Joint, Product, StrategySet
 
 __all__ = ["VIGame"]
 
@@ -27,12 +27,14 @@ class VIGame:
 
     Args:
         operator: F, from a tuple of tensors `(*batch, d_i)` to a tuple of the same shapes, in torch operations.
-        sets: One strategy set a player.
+        sets: One strategy set a player. With a joint set they may be left out: its bounds are taken.
         name: What errors and tables call the game.
         known: The analytic facts, if there are any.
+        joint: A set over all players' coordinates that ties their strategies together. Then `project` goes to the
+            nearest point of this set, and player i may play what its slice leaves it, given the others.
 
     Raises:
-        InvalidGameError: If there is no player, or a set is not a strategy set.
+        InvalidGameError: If there is no player, a set is not a strategy set, or sets and joint set do not fit.
 
     Example:
         >>> from strategic_envs.sets import Box
@@ -44,20 +46,28 @@ class VIGame:
     def __init__(
         self,
         operator: Callable[[tuple[Tensor, ...]], Sequence[Tensor]] | None,
-        sets: Sequence[StrategySet],
+        sets: Sequence[StrategySet] | None = None,
         *,
         name: str = "game",
         known: Known | None = None,
+        joint: Joint | None = None,
     ) -> None:
+        if sets is None and joint is not None:
+            sets = joint.player_sets()
         if not sets or not all(isinstance(s, StrategySet) for s in sets):
-            raise InvalidGameError(f"{name}: a game needs one strategy set a player, got {list(sets)!r}")
+            raise InvalidGameError(f"{name}: a game needs one strategy set a player, got {list(sets or ())!r}")
         self._operator = operator
         self.sets: tuple[StrategySet, ...] = tuple(sets)
         self.name = name
         self._known = known
+        self.joint = joint
+        if joint is not None and joint.dims != self.dims:
+            raise InvalidGameError(
+                f"{name}: got a joint set for players of dimensions {joint.dims} and sets of dimensions {self.dims}"
+            )
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.name!r}, sets={list(self.sets)})"
+        return f"{type(self).__name__}({self.name!r}, {self.joint or f'sets={list(self.sets)}'})"
 
     @property
     def n_players(self) -> int:
@@ -70,9 +80,9 @@ class VIGame:
         return tuple(s.dim for s in self.sets)
 
     @property
-    def joint_set(self) -> Product:
-        """The product of the players' sets."""
-        return Product(self.sets)
+    def joint_set(self) -> StrategySet:
+        """The set of all profiles: the joint set, or the product of the players' sets."""
+        return Product(self.sets) if self.joint is None else self.joint.set
 
     def known(self) -> Known:
         """The analytic facts of this game: equilibria, values, constants."""
@@ -90,14 +100,25 @@ class VIGame:
         self, shape: Sequence[int] = (), *, generator: torch.Generator | None = None, dtype: torch.dtype = torch.float64
     ) -> Profile:
         """Profiles drawn from the sets, of batch shape `shape`."""
+        if self.joint is not None:
+            return Profile.from_flat(self.joint.set.sample(shape, generator=generator, dtype=dtype), self.dims)
         return Profile(s.sample(shape, generator=generator, dtype=dtype) for s in self.sets)
 
     def validate(self, x: Sequence[Tensor]) -> Profile:
-        """Returns the profile if every player's strategy lies in its set.
+        """Returns the profile if every player's strategy lies in its set, and all together in the joint set.
 
         Raises:
             InvalidStrategyError: Naming the game, the player and the value.
         """
+        profile = self.validate_each(x)
+        if self.joint is not None:
+            batch = profile.batch_shape
+            flat = Profile(t.expand(*batch, t.shape[-1]) for t in profile).flat()
+            self.joint.set.validate(flat, f"{self.name}, all players together")
+        return profile
+
+    def validate_each(self, x: Sequence[Tensor]) -> Profile:
+        """The same player by player: the tensors may have different batch shapes, and a joint set is not looked at."""
         if len(x) != self.n_players:
             raise InvalidStrategyError(f"{self.name}: got {len(x)} strategies, expected {self.n_players}, one a player")
         return Profile(
@@ -105,7 +126,9 @@ class VIGame:
         )
 
     def project(self, x: Sequence[Tensor]) -> Profile:
-        """Every player's strategy projected on its set."""
+        """The nearest profile: every player's strategy projected on its set, or all together on the joint set."""
+        if self.joint is not None:
+            return Profile.from_flat(self.joint.project(Profile(x).flat()), self.dims)
         return Profile(s.project(t) for s, t in zip(self.sets, x, strict=True))
 
     def field(self, x: Sequence[Tensor], player: int | None = None) -> Profile:
