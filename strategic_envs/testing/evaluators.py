@@ -145,7 +145,7 @@ def _check_local(game: VIGame, points: Profile, tolerance: float) -> None:
         _check_families(game, play, tolerance)
 
 
-def _check_families(game: Game, play: Empirical, tolerance: float) -> None:
+def _check_families(game: VIGame, play: Empirical, tolerance: float) -> None:
     delta, fields = 0.1, game.field(play.points)
     shifts = local_cce_gap(game, play, family="projection", delta=delta)
     for i, (part, g) in enumerate(zip(shifts.per_player, fields, strict=True)):
