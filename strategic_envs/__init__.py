@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from strategic_envs.evaluators.rates import fit_rate, regret_bound
     from strategic_envs.evaluators.report import Report, evaluate
     from strategic_envs.games.catalogue import game, list_games
+    from strategic_envs.games.describe import GameDescription, describe_game
     from strategic_envs.games.kinds.dynamic import DynamicGame
     from strategic_envs.games.kinds.game import Game
     from strategic_envs.games.kinds.known import Known
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from strategic_envs.play import Empirical, Independent, TabularPlay
     from strategic_envs.profile import Profile
     from strategic_envs.registry import list_environments, make
-    from strategic_envs.sets import Ball, Box, Product, Simplex
+    from strategic_envs.sets import Ball, Box, Joint, Polytope, Product, Simplex, Torus
 
 __version__ = "0.1.0"
 
@@ -49,17 +50,21 @@ __all__ = [
     "DynamicGame",
     "Empirical",
     "Game",
+    "GameDescription",
     "Gap",
     "Independent",
+    "Joint",
     "Known",
     "Labels",
     "MarkovGame",
     "NormalFormGame",
+    "Polytope",
     "Product",
     "Profile",
     "Report",
     "Simplex",
     "TabularPlay",
+    "Torus",
     "TurnBasedGame",
     "VIGame",
     "__version__",
@@ -67,6 +72,7 @@ __all__ = [
     "cce_gap",
     "ce_gap",
     "delta_regime",
+    "describe_game",
     "evaluate",
     "exploitability",
     "fit_rate",
@@ -94,6 +100,7 @@ _HOME = {
     "evaluators.rates": ["fit_rate", "regret_bound"],
     "evaluators.report": ["Report", "evaluate"],
     "games.catalogue": ["game", "list_games"],
+    "games.describe": ["GameDescription", "describe_game"],
     "games.kinds.dynamic": ["DynamicGame"],
     "games.kinds.game": ["Game"],
     "games.kinds.known": ["Known"],
@@ -104,7 +111,7 @@ _HOME = {
     "play": ["Empirical", "Independent", "TabularPlay"],
     "profile": ["Profile"],
     "registry": ["list_environments", "make"],
-    "sets": ["Ball", "Box", "Product", "Simplex"],
+    "sets": ["Ball", "Box", "Joint", "Polytope", "Product", "Simplex", "Torus"],
 }
 _MODULE_OF = {name: f"{__name__}.{module}" for module, names in _HOME.items() for name in names}
 

@@ -57,10 +57,16 @@ def _print_environments(out: Console) -> None:
 
 
 def _print_games(out: Console) -> None:
-    from strategic_envs.games.catalogue import factories
+    from strategic_envs.games.catalogue import list_games
+    from strategic_envs.games.describe import describe_game
 
-    rows = [[name, _first_sentence(factory)] for name, factory in factories().items()]
-    print_table(out, 'games: strategic_envs.game("NAME")', ["name", "what it is"], rows)
+    rows = []
+    for one in map(describe_game, list_games()):
+        players = "" if one.players is None else str(one.players)
+        dims = str(one.dims[0]) if len(set(one.dims)) == 1 else ", ".join(map(str, one.dims))
+        rows.append([one.name, players, dims, one.domain, one.known, _shortened(one.summary)])
+    columns = ["name", "players", "dims", "domain", "known", "what it is"]
+    print_table(out, 'games: strategic_envs.game("NAME")', columns, rows)
 
 
 def _print_agents(out: Console) -> None:
@@ -89,6 +95,5 @@ def _print_matrix(out: Console) -> None:
     print_table(out, "which agent trains which environment", columns, matrix_rows(), grouped=1)
 
 
-def _first_sentence(thing: object) -> str:
-    text = " ".join((thing.__doc__ or "").split("\n\n")[0].split())
+def _shortened(text: str) -> str:
     return text if len(text) <= 110 else text[:107].rsplit(" ", 1)[0] + " ..."
