@@ -119,7 +119,7 @@ def test_curvature_eg_plus_on_xy_shrinks_by_the_closed_form_factor() -> None:
 def test_the_anchored_residual_on_xy_falls_like_one_over_t_within_the_proved_constant() -> None:
     """Yoon and Ryu (2021), theorem 1: with eta = 1/(8R), |F(z_k)|^2 <= 260 R^2 |z_0 - z*|^2 / (k + 1)^2."""
     game = bilinear(box=None)
-    path = run(game, AnchoredExtragradient(1 / 8), game.profile([0.6], [0.8]), 4000, record=100, compile=True)
+    path = run(game, AnchoredExtragradient(1 / 8), game.profile([0.6], [0.8]), 4000, record=100)
     residual, k = path.fields.norm(), path.steps + 1
     assert bool((residual * k <= math.sqrt(260)).all())
     early, late = float(residual[4]), float(residual[40])
@@ -128,9 +128,9 @@ def test_the_anchored_residual_on_xy_falls_like_one_over_t_within_the_proved_con
 
 def test_anchored_extragradient_converges_on_a_box_but_more_slowly_than_extragradient() -> None:
     game = bilinear()
-    end = run(game, AnchoredExtragradient(0.3), grid(1.0, 6), 6000, record=None, compile=True)
+    end = run(game, AnchoredExtragradient(0.3), grid(1.0, 6), 2000, record=None)
     fast = run(game, Extragradient(0.5), grid(1.0, 6), 300, record=None)
-    assert float(end.gaps()[-1].max()) < 2e-3 and float(fast.gaps()[-1].max()) < 1e-12 < float(end.gaps()[-1].min())
+    assert float(end.gaps()[-1].max()) < 6e-3 and float(fast.gaps()[-1].max()) < 1e-12 < float(end.gaps()[-1].min())
 
 
 def test_a_jacobian_that_is_not_finite_ends_the_row_and_not_the_run() -> None:
