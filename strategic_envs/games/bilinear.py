@@ -19,7 +19,7 @@ from strategic_envs.play import BestResponse, Empirical, Independent
 from strategic_envs.profile import Profile
 from strategic_envs.sets import Box, StrategySet
 
-__all__ = ["GAMES", "BilinearGame", "bilinear", "matching_pennies_box"]
+__all__ = ["GAMES", "BilinearGame", "bilinear", "matching_pennies_box", "shifted_bilinear"]
 
 
 class BilinearGame(Game):
@@ -157,4 +157,26 @@ def matching_pennies_box() -> BilinearGame:
     return BilinearGame([[-4.0]], sets, offsets=(0.5, 0.5), name="matching_pennies_box", known=known)
 
 
-GAMES = {"bilinear": bilinear, "matching_pennies_box": matching_pennies_box}
+def shifted_bilinear() -> BilinearGame:
+    """The game `min_x max_y (x - 1/2)(y - 1/2)` on `[0, 1]^2`, the worked example of STON'R.
+
+    (Daskalakis, Golowich, Skoulakis and Zampetakis, COLT 2023, appendix D.) From the corner (0, 0), the first
+    coordinate first, the path goes over (1, 0) and (1, 1/2) to the equilibrium (1/2, 1/2).
+
+    Example:
+        >>> game = shifted_bilinear()
+        >>> game.field(game.profile([0.0], [0.0])).flat().tolist()
+        [0.5, -0.5]
+    """
+    known = Known(
+        equilibria=(Equilibrium.pure("nash", [0.5, 0.5]),),
+        values={"value": 0.0},
+        constants={"smoothness": 1.0},
+        complete=True,
+        source="Daskalakis, Golowich, Skoulakis and Zampetakis (COLT 2023), appendix D",
+    )
+    sets = [Box(0, 1), Box(0, 1)]
+    return BilinearGame([[1.0]], sets, offsets=(0.5, 0.5), name="shifted_bilinear", known=known)
+
+
+GAMES = {"bilinear": bilinear, "matching_pennies_box": matching_pennies_box, "shifted_bilinear": shifted_bilinear}
