@@ -14,6 +14,7 @@ COLUMNS = ("name", "what it does", "calls a step", "settings and defaults")
 
 _GAMES = ("forsaken", "matching_pennies")  # two players with intervals, two with simplices
 _STEPS = 5
+_LONG = 300  # for methods whose steps differ as they go along
 
 
 def dynamics_rows() -> list[list[str]]:
@@ -32,7 +33,9 @@ def dynamics_rows() -> list[list[str]]:
     for name, kind in dynamics().items():
         about = described()[name]
         alias, sets = played_by.get(name, name), _plays_on(name)
-        notes = [f"for {sets}"] * (sets != "any sets") + ["experimental"] * kind.experimental
+        notes = [f"for {sets}"] * (sets != "any sets") + ["experimental"] * (
+            kind.experimental and "experimental" not in kind.summary
+        )
         notes += [f"--agent {alias}"] * (alias != name)
         settings = ", ".join(k if v is None else f"{k}={number(v)}" for k, v in about.settings.items())
         rows.append([name, "; ".join([kind.summary, *notes]), calls_a_step(name), settings or "none"])
@@ -58,7 +61,7 @@ def calls_a_step(name: str) -> str:
             continue
         state = rule.init(_near_the_centre(game), oracle)
         made: list[Counter[str]] = []
-        for _ in range(_STEPS):
+        for _ in range(_STEPS if rule.batched else _LONG):
             before = oracle.calls.copy()
             state = rule.step(state, oracle)
             made.append(oracle.calls - before)

@@ -65,7 +65,9 @@ class AnyDynamic(DynamicsAgent):
 
     def __init__(self, about: Described) -> None:
         self.name = self.dynamic = about.name
-        self.summary = about.summary + (" (experimental)" if about.experimental else "")
+        self.summary = about.summary + (
+            " (experimental)" if about.experimental and "experimental" not in about.summary else ""
+        )
         fixed_length = "beta1" in about.settings or about.settings.get("geometry") == "sign"
         steps = {**(_ADAM_STEPS if fixed_length else {}), **_STEP_SIZES.get(about.name, {})}
         if about.settings.get("step_size") is not None:
