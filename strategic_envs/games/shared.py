@@ -29,8 +29,8 @@ def shared_segment() -> Game:
 
     Example:
         >>> game = shared_segment()
-        >>> game.project([torch.tensor([2.0]), torch.tensor([1.5])]).flat().tolist()
-        [0.75, 0.25]
+        >>> game.project([torch.tensor([2.0]), torch.tensor([1.5])]).flat()
+        tensor([0.7500, 0.2500])
     """
     known = Known(
         equilibria=tuple(

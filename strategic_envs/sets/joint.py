@@ -176,7 +176,7 @@ class _PolytopeSlices:
             return Polytope(normals, offsets, flat=True)
         low = -offsets[normals[:, 0] < 0].min()
         high = offsets[normals[:, 0] > 0].min()
-        return Box([min(float(low), float(high))], [float(high)])
+        return Box([min(float(low), float(high)) + 0.0], [float(high) + 0.0])
 
 
 class _BallSlices:
