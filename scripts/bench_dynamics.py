@@ -28,7 +28,7 @@ from strategic_envs.games.catalogue import game as catalogue_game
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.scripts.bench_common import Case, emit, parse, rates
 
-STARTS, STEPS = 100_000, 500
+STARTS, STEPS = 100_000, 2000
 ETA = 0.5 / 20.46
 Array = NDArray[np.float64]
 
