@@ -61,7 +61,7 @@ class AdaptiveExtragradient(Dynamic[AdaptiveState]):
         halvings = 0
         while True:
             ahead = oracle.project(x + eta.unsqueeze(-1) * v)
-            w, length = oracle.field(ahead), (ahead - x).norm()
+            w, length = oracle.field(ahead), oracle.difference(x, ahead).norm()
             accepted = eta * (w - v).norm() <= self.nu * length
             if halvings == _HALVINGS or bool(accepted.all()):
                 break

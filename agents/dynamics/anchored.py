@@ -55,7 +55,7 @@ class AnchoredExtragradient(Dynamic[AnchoredState]):
     def step(self, state: AnchoredState, oracle: Oracle) -> AnchoredState:
         x = state.x
         pull = 1 / (state.time + 2).to(x[0].dtype)
-        pulled = x + pull * (state.anchor - x)
+        pulled = x + pull * oracle.difference(x, state.anchor)
         ahead = oracle.project(pulled + self.step_size * oracle.field(x))
         new = oracle.project(pulled + self.step_size * oracle.field(ahead))
         return AnchoredState(new, anchor=state.anchor, time=state.time + 1)

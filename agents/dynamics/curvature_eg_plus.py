@@ -90,13 +90,14 @@ class CurvatureEGPlus(Dynamic[CurvatureState]):
         while True:
             w = oracle.project(z + gamma.unsqueeze(-1) * v)
             u = oracle.field(w)
-            accepted = gamma * (u - v).norm() <= self.nu * (w - z).norm()
+            accepted = gamma * (u - v).norm() <= self.nu * oracle.difference(z, w).norm()
             if tries == _BACKTRACKS or bool(accepted.all()):
                 break
             gamma, tries = torch.where(accepted, gamma, self.tau * gamma), tries + 1
-        d = w - z + gamma.unsqueeze(-1) * (u - v)
+        looked = oracle.difference(z, w)
+        d = looked + gamma.unsqueeze(-1) * (u - v)
         length = d.dot(d)
-        alpha = torch.where(length > 0, (w - z).dot(d) / length.clamp(min=torch.finfo(length.dtype).tiny), 0.0)
+        alpha = torch.where(length > 0, looked.dot(d) / length.clamp(min=torch.finfo(length.dtype).tiny), 0.0)
         alpha = self.relaxation * (alpha - _PESSIMISM)
         z = z + alpha.unsqueeze(-1) * d
         return CurvatureState(z, inside=oracle.project(z), gamma=gamma)

@@ -57,7 +57,7 @@ class EGPlus(Dynamic[OutsideState]):
         z, eta = state.x, self.step_size
         forward = z + eta * oracle.field(z)
         w = oracle.project(forward)
-        z = z + self.weight * (w + eta * oracle.field(w) - forward)
+        z = z + self.weight * (oracle.difference(forward, w) + eta * oracle.field(w))
         return OutsideState(z, inside=oracle.project(z))
 
     def point(self, state: OutsideState) -> Profile:

@@ -92,6 +92,10 @@ class Oracle(ABC):
             return x.replace(player, _nearest(self.sets[player], x[player]))
         return Profile(map(_nearest, self.sets, x))
 
+    def difference(self, x: Profile, y: Profile) -> Profile:
+        """The shortest way from x to y: `y - x`, unless coordinates wrap around."""
+        return Profile(s.difference(a, b) for s, a, b in zip(self.sets, x, y, strict=True))
+
     def residuals(self, x: Profile, g: Profile) -> Float[Tensor, "*batch n"]:
         """Every player's projected local Nash gap at x, where the field is g; 0 exactly at first-order equilibria."""
         return projected_gaps(self.sets if self.joint is None else self.joint, x, g)

@@ -122,7 +122,7 @@ def run(
     if not recorder.times or recorder.times[-1] != time:
         rows.stop(~recorder.record(state, time).isfinite(), Outcome.NONFINITE, time)
     calls = {name: count - before[name] for name, count in oracle.calls.items() if count > before[name]}
-    moved = (dynamic.point(state) - dynamic.point(last)).norm()
+    moved = oracle.difference(dynamic.point(last), dynamic.point(state)).norm()
     found = recorder.trajectory(calls, rows.codes, rows.ended, sums, moved)
     return replace(found, compiled=stepper.kernel is not None, notes=(dynamic.explain(state),) * (not x.batch_shape))
 
@@ -205,7 +205,7 @@ class _Recorder:
         self.points.append(point)
         self.fields.append(field)
         self.residuals.append(self.oracle.residuals(point, field).amax(-1))
-        self.outside.append((self.oracle.project(state.x) - state.x).norm())
+        self.outside.append(self.oracle.difference(state.x, self.oracle.project(state.x)).norm())
         self.rates.append(torch.as_tensor(self.dynamic.rate(state), dtype=torch.float64))
         return field
 
