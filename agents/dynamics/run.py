@@ -80,6 +80,11 @@ def run(
     """
     oracle = GameOracle(source) if isinstance(source, VIGame) else source
     _check(oracle, dynamic, steps, check_every, tolerance)
+    if accumulate and oracle.joint is not None:
+        raise InvalidSettingError(
+            f"run: got accumulate=True on {oracle.name}, whose players share a set: the local CCE gap of a run is defined "
+            "for sets of their own; judge profiles with local_nash_gap"
+        )
     x = _check_start(oracle, x0)
     wanted = _recorded(record, steps)
     if not dynamic.batched and x.batch_shape:  # a method of one start: a run for each

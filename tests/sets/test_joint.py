@@ -12,7 +12,7 @@ from strategic_envs.agents.dynamics.oracle import GameOracle
 from strategic_envs.agents.dynamics.run import run
 from strategic_envs.agents.dynamics.simultaneous import SimultaneousGradient
 from strategic_envs.envs import continuous_game_v0
-from strategic_envs.errors import InvalidGameError, InvalidStrategyError, OracleError
+from strategic_envs.errors import InvalidGameError, InvalidSettingError, InvalidStrategyError, OracleError
 from strategic_envs.evaluators.best_response import best_response
 from strategic_envs.evaluators.gaps import nash_conv
 from strategic_envs.evaluators.local import local_cce_gap, local_nash_gap
@@ -202,3 +202,9 @@ def test_the_environment_plays_the_nearest_actions_that_fit_together() -> None:
     assert observations["player_0"].tolist() == [0.5, 0.5, 0.0] and infos["player_1"] == {"moved": True}
     _, rewards, _, _, infos = env.step({"player_0": high, "player_1": low})
     assert rewards == pytest.approx({"player_0": 0.9, "player_1": 0.2}, abs=1e-6) and infos["player_0"] == {}
+
+
+def test_the_local_cce_gap_of_a_run_on_a_joint_set_is_refused() -> None:
+    game = shared_segment()
+    with pytest.raises(InvalidSettingError, match="accumulate=True on shared_segment, whose players share a set"):
+        run(game, SimultaneousGradient(0.1), game.profile([0.1], [0.2]), 5, accumulate=True)

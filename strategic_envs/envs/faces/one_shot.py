@@ -238,9 +238,10 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
             with torch.no_grad():
                 utilities = self.game.utilities(self.game.project(points))
         if not bool(utilities.isfinite().all()):
+            worst = self.agents[int((~utilities.isfinite()).nonzero()[0])]
             raise InvalidGameError(
                 f"{self.game.name}: the utilities are {utilities.tolist()} at {[p.tolist() for p in played.values()]}: "
-                "they must be finite on the whole set"
+                f"that of {worst} must be finite on the whole set"
             )
         return dict(zip(self.agents, utilities.tolist(), strict=True))
 
