@@ -1,8 +1,9 @@
-"""Pictures of trajectories, fields, gaps, prices and boards."""
+"""Pictures of trajectories, fields, coverage of starts, gaps, prices and boards."""
 
 from __future__ import annotations
 
 from strategic_envs.plots.counts import draw_counts
+from strategic_envs.plots.coverage import draw_coverage, plot_coverage
 from strategic_envs.plots.curves import draw_curves, plot_curves
 from strategic_envs.plots.figure import COLOURS, new_figure, save
 from strategic_envs.plots.robustness import plot_adversarial_examples, plot_robustness
@@ -11,10 +12,12 @@ from strategic_envs.plots.trajectories import draw_trajectories, plot_trajectori
 __all__ = [
     "COLOURS",
     "draw_counts",
+    "draw_coverage",
     "draw_curves",
     "draw_trajectories",
     "new_figure",
     "plot_adversarial_examples",
+    "plot_coverage",
     "plot_curves",
     "plot_robustness",
     "plot_trajectories",

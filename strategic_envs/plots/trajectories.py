@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["draw_trajectories", "plot_trajectories"]
+__all__ = ["draw_trajectories", "plot_trajectories", "square"]
 
 _MARKS = {"nash": "*", "first_order_nash": "o"}
 _NAMES = {"nash": "Nash equilibrium", "first_order_nash": "first-order equilibrium"}
@@ -79,7 +79,7 @@ def draw_trajectories(
         density: How dense the field lines are.
         colours: The colour of each name, where it should not be the next of the palette.
     """
-    (low_x, high_x), (low_y, high_y) = _square(game)
+    (low_x, high_x), (low_y, high_y) = square(game)
     xs = torch.linspace(low_x, high_x, 41, dtype=torch.float64)
     ys = torch.linspace(low_y, high_y, 41, dtype=torch.float64)
     y, x = torch.meshgrid(ys, xs, indexing="ij")
@@ -102,7 +102,17 @@ def draw_trajectories(
         axes.legend(fontsize=9, frameon=False, numpoints=1, **below)
 
 
-def _square(game: VIGame) -> tuple[tuple[float, float], tuple[float, float]]:
+def square(game: VIGame) -> tuple[tuple[float, float], tuple[float, float]]:
+    """The lower and upper bounds of the two players of a game that can be drawn on a square.
+
+    Raises:
+        InvalidGameError: If the game is not of two players with one bounded number each.
+
+    Example:
+        >>> from strategic_envs.games.nonconcave import f1
+        >>> square(f1(3.0))
+        ((-3.0, 3.0), (-3.0, 3.0))
+    """
     if game.dims != (1, 1) or not all(s.bounded for s in game.sets):
         raise InvalidGameError(
             f"{game.name}: got players of dimensions {game.dims}, expected two players with one bounded number each: "
