@@ -67,8 +67,8 @@ class StrategySet(ABC):
         A coordinate with one finite bound lies at the absolute value of a standard normal from it.
         """
 
-    def difference(self, x: Float[Tensor, "*#batch dim"], y: Float[Tensor, "*#batch dim"]) -> Float[Tensor, "... dim"]:
-        """The shortest displacement from x to y: `y - x`, unless coordinates wrap around."""
+    def difference(self, x: Tensor, y: Tensor) -> Tensor:
+        """The shortest displacement from x to y, `(*batch, dim)` each, which broadcast: `y - x` where nothing wraps."""
         return y - x
 
     def bounds(self) -> tuple[Float[Tensor, " dim"], Float[Tensor, " dim"]]:

@@ -65,7 +65,7 @@ class Product(StrategySet):
     def project(self, x: Float[Tensor, "*batch dim"]) -> Float[Tensor, "*batch dim"]:
         return torch.cat([p.project(c) for p, c in zip(self.parts, self.split(x), strict=True)], dim=-1)
 
-    def difference(self, x: Float[Tensor, "*#batch dim"], y: Float[Tensor, "*#batch dim"]) -> Float[Tensor, "... dim"]:
+    def difference(self, x: Tensor, y: Tensor) -> Tensor:
         pairs = zip(self.parts, self.split(x), self.split(y), strict=True)
         return torch.cat([p.difference(a, b) for p, a, b in pairs], dim=-1)
 

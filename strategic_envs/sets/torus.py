@@ -73,7 +73,7 @@ class Torus(StrategySet):
         wrapped = torch.where(wrapped >= half, wrapped - self.period, wrapped)  # rounding can reach the upper end
         return torch.where((x >= -half) & (x < half), x, wrapped)
 
-    def difference(self, x: Float[Tensor, "*#batch dim"], y: Float[Tensor, "*#batch dim"]) -> Float[Tensor, "... dim"]:
+    def difference(self, x: Tensor, y: Tensor) -> Tensor:
         return self.project(y - x)
 
     def bounds(self) -> tuple[Float[Tensor, " dim"], Float[Tensor, " dim"]]:
