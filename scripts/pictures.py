@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from strategic_envs.agents.roster import Result
     from strategic_envs.games.kinds.vi import VIGame
 
-__all__ = ["draw_paths", "draw_run", "keep_path"]
+__all__ = ["draw_paths", "draw_run", "environment_game", "keep_path", "share_legend"]
 
 _POINTS = 2000  # of a path that is drawn
 _COLUMNS = 4
@@ -91,7 +91,7 @@ def _draw(path: Path, records: Sequence[Mapping[str, Any]]) -> Path:
     from strategic_envs import plots
     from strategic_envs.profile import Profile
 
-    game = _game(records[0]["environment"], records[0]["env"])
+    game = environment_game(records[0]["environment"], records[0]["env"])
     first = {record["agent"]: record for record in sorted(records, key=lambda r: (r["agent"], -r["seed"]))}
     columns = min(len(first), _COLUMNS)
     figure, panels = plots.new_figure(-(-len(first) // columns), columns, width=4.0, height=4.2)
@@ -100,12 +100,12 @@ def _draw(path: Path, records: Sequence[Mapping[str, Any]]) -> Path:
         plots.draw_trajectories(axes, game, {"path": points}, title=agent)
     for axes in panels[len(first) :]:
         axes.set_axis_off()
-    _share_legend(figure, panels)
+    share_legend(figure, panels)
     figure.suptitle(variant(records[0]["env"]) or game.name)
     return plots.save(figure, path)
 
 
-def _share_legend(figure: Figure, panels: Sequence[Axes]) -> None:
+def share_legend(figure: Figure, panels: Sequence[Axes]) -> None:
     """One legend below all panels in place of one in each."""
     handles, names = panels[0].get_legend_handles_labels()
     for axes in panels:
@@ -122,7 +122,8 @@ def _share_legend(figure: Figure, panels: Sequence[Axes]) -> None:
     )
 
 
-def _game(environment: str, env: Mapping[str, Any]) -> VIGame:
+def environment_game(environment: str, env: Mapping[str, Any]) -> VIGame:
+    """The game that an environment with these options plays."""
     from strategic_envs import registry
 
     made: Any = registry.make(environment, registry.describe(environment).modes[0], **env)

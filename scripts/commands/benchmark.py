@@ -19,6 +19,7 @@ from strategic_envs.results import RunFolder, replace_folder, versions, write_at
 from strategic_envs.scripts.cells import Cell, check_cell, ray_session, train_cell, variant
 from strategic_envs.scripts.curves import draw_curves
 from strategic_envs.scripts.discover import find
+from strategic_envs.scripts.maps import draw_maps
 from strategic_envs.scripts.pictures import draw_paths, keep_path
 from strategic_envs.scripts.tables import console, leaderboard_markdown, leaderboard_table, number
 
@@ -53,7 +54,7 @@ class Command:
         out = console()
         failed = _run_cells(folder, cells, self.device, self.address, out)
         rows = folder.rows()
-        _report(folder, rows, f"{self.preset}: {module.SUMMARY}", out)
+        _report(folder, rows, f"{self.preset}: {module.SUMMARY}", out, maps=getattr(module, "MAPS", False))
         if failed:
             print(f"strategic-envs: {len(failed)} of {len(cells)} cells failed: {', '.join(failed)}", file=sys.stderr)
             print(f"strategic-envs: the others are in {folder.path}; run again to repeat the failed", file=sys.stderr)
@@ -126,9 +127,11 @@ def _run_cell(folder: RunFolder, cell: Cell, device: str) -> dict[str, Any]:
     return row
 
 
-def _report(folder: RunFolder, rows: list[dict[str, Any]], title: str, out: Console) -> None:
+def _report(folder: RunFolder, rows: list[dict[str, Any]], title: str, out: Console, *, maps: bool) -> None:
     write_leaderboard(folder.path / "leaderboard.json", rows)
     write_atomic(folder.path / "leaderboard.md", leaderboard_markdown(rows, title, folder.versions() or versions()))
     leaderboard_table(out, rows, title)
     draw_curves(folder.path)
     draw_paths(folder.path)
+    if maps:
+        draw_maps(folder.path, rows)

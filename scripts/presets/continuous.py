@@ -11,9 +11,11 @@ from typing import Any
 
 from strategic_envs.scripts.cells import Cell
 
-__all__ = ["AGENTS", "GAMES", "SUMMARY", "cells"]
+__all__ = ["AGENTS", "GAMES", "MAPS", "SUMMARY", "cells"]
 
 SUMMARY = "nonconcave continuous games: the main dynamics, STON'R and two controls, local gaps beside global ones"
+
+MAPS = True  # of starts, drawn at the end
 
 GAMES: tuple[dict[str, Any], ...] = (
     {"game": "f1", "box": 3.0},

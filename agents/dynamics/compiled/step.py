@@ -142,8 +142,10 @@ def _compile(dynamic: Dynamic[Any], state: State, oracle: GameOracle, compiler: 
 def _repeating(step: Callable[..., Sequence[Tensor]]) -> Advance:
     def advance(tensors: Sequence[Tensor], count: int) -> tuple[Sequence[Tensor], Sequence[Tensor]]:
         last = new = tensors
-        for _ in range(count):
-            last, new = new, step(*new)
+        with warnings.catch_warnings():  # torch compiles anew for sizes of a new kind, and may warn of its own code
+            warnings.simplefilter("ignore")
+            for _ in range(count):
+                last, new = new, step(*new)
         return last, new
 
     return advance
