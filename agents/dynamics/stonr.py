@@ -237,7 +237,8 @@ class StayOnTheRidge(Dynamic[RidgeState]):
             return state
         slope = self._first_derivative(state, oracle)
         here = polished(self._probe(state.frame, oracle), state.here, slope, rows)
-        return replace(state, x=state.frame.profile(here.z), z=here.z, v=here.v, slope=slope)
+        end = replace(state, x=state.frame.profile(here.z), z=here.z, v=here.v, slope=slope)
+        return state if self._all_satisfied(state) and not self._all_satisfied(end) else end
 
     def _frame(self, x0: Profile, oracle: Oracle) -> Frame:
         if x0.batch_shape:

@@ -24,6 +24,7 @@ Probe = Callable[[Tensor], Here]
 
 _ITERATIONS = 10
 _SMALLEST = 1e-10  # a shorter step says nothing about the derivative: its field difference is rounding
+_SINGULAR = 1e-8  # relative: smaller singular values of an estimated derivative are noise
 
 
 def corrected(
@@ -104,7 +105,7 @@ def polished(probe: Probe, here: Here, slope: Float[Tensor, "N N"], rows: Sequen
     index = torch.tensor(list(rows))
     for _ in range(_ITERATIONS):
         error = here.v[index]
-        solved = torch.linalg.lstsq(slope[index][:, index], -error.unsqueeze(-1), driver="gelsd")
+        solved = torch.linalg.lstsq(slope[index][:, index], -error.unsqueeze(-1), driver="gelsd", rcond=_SINGULAR)
         move = solved.solution.squeeze(-1)
         if not bool(move.isfinite().all()) or float(move.abs().max()) > 1e-2:
             break
