@@ -116,7 +116,10 @@ def draw_coverage(
     axes.set_ylim(low_y, high_y)
     axes.set_aspect((high_x - low_x) / (high_y - low_y))
     dress(axes, title=game.name if title is None else title, xlabel=labels[0], ylabel=labels[1], legend=False)
-    axes.legend(fontsize=9, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
+    legend = axes.legend(fontsize=9, frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2)
+    for handle in legend.legend_handles:
+        if handle is not None:
+            handle.set(sizes=[40.0])  # however large the marks of the map are
 
 
 def _rows(profile: Sequence[Tensor]) -> Tensor:
