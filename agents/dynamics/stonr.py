@@ -34,6 +34,7 @@ __all__ = ["StayOnTheRidge"]
 
 _SHORTEST = 1e-12  # of a step that is halved because it could not be corrected, or turned too sharply
 _SHARP = 0.5  # cosine of the largest turn in one step
+_KINK = 1e-6  # a turn that is still sharp in so short a step is a kink of the field, and the path goes on behind it
 _SAME = 1e-9  # entry points of one epoch so near to each other are one
 
 
@@ -174,7 +175,8 @@ class StayOnTheRidge(Dynamic[RidgeState]):
             if move is not None:
                 onward = self._derivative(state.frame, oracle, move.here, move.slope)
                 turned = direction(onward, free, examined)
-                if turned is not None and float(turned @ state.direction) >= _SHARP:
+                largest = _SHARP if length > _KINK else -_SHARP
+                if turned is not None and float(turned @ state.direction) >= largest:
                     return move, onward, turned
             length /= 2
         return None, slope, state.direction

