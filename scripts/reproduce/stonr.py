@@ -70,7 +70,7 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False) -> list[dict[str
         One row a number: `quantity`, `ours`, `expected`, `source`, `within` (whether ours is as close as it should be).
     """
     save_paths(out, _QUICK if quick else STEP)
-    save_coverage(out, side=4 if quick else 18, games=1 if quick else 2)
+    save_coverage(out, side=4, games=1, steps=(1000, 1000)) if quick else save_coverage(out)
     cases = [CASES[k] for k in _QUICK_CASES] if quick else CASES
     rows = [row for case in cases for row in _case(case, _QUICK if quick else STEP)]
     rows += _larger(LARGER[:1], _QUICK, seed, games=1) if quick else _larger(LARGER, 0.01, seed, games=6)
@@ -93,18 +93,18 @@ def save_paths(out: Path, step_size: float) -> None:
     worked = {"STON'R from (0, 0)": _points(example, (0, 0), step_size)}
     title = "(t - 1/2)(w - 1/2): over a corner and back"
     draw_trajectories(right, example, worked, title=title, labels=_MINMAX, colours={next(iter(worked)): COLOURS[2]})
-    save(figure, out / "paths.png", dpi=110)
+    save(figure, out / "paths.png", dpi=96)
 
 
-def save_coverage(out: Path, side: int, games: int = 2) -> None:
+def save_coverage(out: Path, side: int = 18, games: int = 2, steps: tuple[int, int] = (4000, 8000)) -> None:
     """Writes `coverage.png`: from which starts three methods solve f_1 and, if there are to be two games, f_2."""
     figure, panels = new_figure(games, 3, width=3.8, height=4.3)
     for k, game in enumerate((f1(3.0), f2(1.0))[:games]):
         starts = _grid(game, side, share=1 - 1 / side)
         box = f"{game.name.replace('f', 'f_')} on [-{3 if k == 0 else 1}, {3 if k == 0 else 1}]"
-        methods = [("extragradient", _extragradient(game), 4000), ("follow-the-ridge", FollowTheRidge(0.01), 8000)]
-        for axes, (name, dynamic, steps) in zip(panels[3 * k :], methods, strict=False):
-            end = _run(game, dynamic, starts, steps)
+        methods = [("extragradient", _extragradient(game)), ("follow-the-ridge", FollowTheRidge(0.01))]
+        for axes, (name, dynamic), most in zip(panels[3 * k :], methods, steps, strict=False):
+            end = _run(game, dynamic, starts, most)
             _cover(axes, game, starts, end.final, end.verdicts(), f"{box}: {name}")
         ends, verdicts = _ridge_ends(game, starts)
         _cover(panels[3 * k + 2], game, starts, ends, verdicts, f"{box}: STON'R, nearest corner")
