@@ -70,7 +70,7 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False) -> list[dict[str
         One row a number: `quantity`, `ours`, `expected`, `source`, `within` (whether ours is as close as it should be).
     """
     save_paths(out, _QUICK if quick else STEP)
-    save_coverage(out, side=4, games=1, steps=(1000, 1000)) if quick else save_coverage(out)
+    save_coverage(out, side=4, games=1, steps=(300, 600)) if quick else save_coverage(out)
     cases = [CASES[k] for k in _QUICK_CASES] if quick else CASES
     rows = [row for case in cases for row in _case(case, _QUICK if quick else STEP)]
     rows += _larger(LARGER[:1], _QUICK, seed, games=1) if quick else _larger(LARGER, 0.01, seed, games=6)

@@ -100,7 +100,7 @@ def test_a_straight_path_needs_no_corrector() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("case", LARGER, ids=lambda case: case.name)
 def test_games_of_more_coordinates_end_at_their_known_equilibria(case: Larger) -> None:
-    paths = follow(case.game(), case.corners, 0.04)
+    paths = follow(case.game(), case.corners[:4], 0.04)
     assert all(ends_there(path, case.ends) and path.residual < 1e-8 for path in paths)
     assert all(any(ends_there(path, [end]) for path in paths) for end in case.ends)
 
