@@ -79,6 +79,8 @@ def curve_panels(agents: Mapping[str, list[Rows]], title: str) -> Figure:
         plots.draw_curves(axes, series, title=title, xlabel="steps", ylabel=label, levels=levels, floor=_FLOOR)
         if series:
             axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter("")  # between powers of ten there is no room for numbers
+    plots.share_legend(figure, panels)
     return figure
 
 

@@ -14,13 +14,10 @@ from strategic_envs.scripts.cells import Cell, variant
 from strategic_envs.scripts.curves import curve_panels
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
     from strategic_envs.agents.roster import Result
     from strategic_envs.games.kinds.vi import VIGame
 
-__all__ = ["draw_paths", "draw_run", "environment_game", "keep_path", "share_legend"]
+__all__ = ["draw_paths", "draw_run", "environment_game", "keep_path"]
 
 _POINTS = 2000  # of a path that is drawn
 _COLUMNS = 4
@@ -100,26 +97,9 @@ def _draw(path: Path, records: Sequence[Mapping[str, Any]]) -> Path:
         plots.draw_trajectories(axes, game, {"path": points}, title=agent)
     for axes in panels[len(first) :]:
         axes.set_axis_off()
-    share_legend(figure, panels)
+    plots.share_legend(figure, panels)
     figure.suptitle(variant(records[0]["env"]) or game.name)
     return plots.save(figure, path)
-
-
-def share_legend(figure: Figure, panels: Sequence[Axes]) -> None:
-    """One legend below all panels in place of one in each."""
-    handles, names = panels[0].get_legend_handles_labels()
-    for axes in panels:
-        legend = axes.get_legend()
-        if legend is not None:
-            legend.remove()
-    figure.legend(
-        handles,
-        names,
-        loc="outside lower center",
-        ncols=len(names) if len(panels) > 1 else 2,
-        frameon=False,
-        numpoints=1,
-    )
 
 
 def environment_game(environment: str, env: Mapping[str, Any]) -> VIGame:

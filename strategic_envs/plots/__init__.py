@@ -5,7 +5,7 @@ from __future__ import annotations
 from strategic_envs.plots.counts import draw_counts
 from strategic_envs.plots.coverage import draw_coverage, plot_coverage
 from strategic_envs.plots.curves import draw_curves, plot_curves
-from strategic_envs.plots.figure import COLOURS, new_figure, save
+from strategic_envs.plots.figure import COLOURS, new_figure, save, share_legend
 from strategic_envs.plots.robustness import plot_adversarial_examples, plot_robustness
 from strategic_envs.plots.trajectories import draw_trajectories, plot_trajectories
 
@@ -22,4 +22,5 @@ __all__ = [
     "plot_robustness",
     "plot_trajectories",
     "save",
+    "share_legend",
 ]

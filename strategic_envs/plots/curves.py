@@ -92,7 +92,8 @@ def draw_curves(
     for name, level in (levels or {}).items():
         axes.axhline(level, color="#777777", linewidth=1.0, linestyle=(0, (2, 2)), zorder=2)
         place = {"xycoords": ("axes fraction", "data"), "xytext": (0, 3), "textcoords": "offset points"}
-        axes.annotate(name, (0.99, level), ha="right", va="bottom", fontsize=8, color="#555555", **place)
+        text = axes.annotate(name, (0.99, level), ha="right", va="bottom", fontsize=8, color="#555555", **place)
+        text.set_in_layout(False)  # it lies inside the axes, and must not push them together
     if log:
         axes.set_yscale("log")
     axes.grid(color="#E8E8E8", linewidth=0.7)

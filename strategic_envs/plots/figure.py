@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["COLOURS", "dress", "new_figure", "save"]
+__all__ = ["COLOURS", "dress", "new_figure", "save", "share_legend"]
 
 # Okabe and Ito's palette, told apart by colour-blind readers too; black and yellow left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -76,27 +77,48 @@ def dress(axes: Axes, *, title: str = "", xlabel: str = "", ylabel: str = "", le
         axes.legend(fontsize=9, frameon=True, framealpha=0.9, edgecolor=_GRID)
 
 
-def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 150) -> Path:
-    """Writes a figure to a file at once: readers see the old file or the new one, never half of it.
-
-    The same figure gives the same bytes.
+def share_legend(figure: Figure, panels: Sequence[Axes]) -> None:
+    """One legend below all panels in place of one in each; a name that several panels have stands there once.
 
     Args:
         figure: The figure.
-        path: The file; its suffix (`.png`, `.svg`, `.pdf`) decides the format. Missing folders are made.
-        dpi: Dots per inch of a bitmap.
+        panels: Its axes.
+    """
+    entries: dict[str, Any] = {}
+    for axes in panels:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(name, handle)
+        legend = axes.get_legend()
+        if legend is not None:
+            legend.remove()
+    columns = min(len(entries), 4) if len(panels) > 1 else 2
+    if entries:
+        below: dict[str, Any] = {"loc": "outside lower center", "ncols": columns, "frameon": False, "numpoints": 1}
+        figure.legend(list(entries.values()), list(entries), **below)
+
+
+def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 150) -> Path:
+    """Writes a figure to a file at once: readers see the old file or the new one, never half of it.
+
+        The same figure gives the same bytes.
+
+    Args:
+            figure: The figure.
+            path: The file; its suffix (`.png`, `.svg`, `.pdf`) decides the format. Missing folders are made.
+            dpi: Dots per inch of a bitmap.
 
     Returns:
-        The path of the file.
+            The path of the file.
 
     Raises:
-        ValueError: If the suffix is of no format that matplotlib writes; nothing is written then.
+            ValueError: If the suffix is of no format that matplotlib writes; nothing is written then.
 
     Example:
-        >>> import tempfile
-        >>> with tempfile.TemporaryDirectory() as folder:
-        ...     save(new_figure()[0], Path(folder) / "empty.png").name
-        'empty.png'
+            >>> import tempfile
+    from collections.abc import Sequence
+            >>> with tempfile.TemporaryDirectory() as folder:
+            ...     save(new_figure()[0], Path(folder) / "empty.png").name
+            'empty.png'
     """
     path = Path(path)
     kind = path.suffix.removeprefix(".").lower()
