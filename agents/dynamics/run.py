@@ -82,8 +82,8 @@ def run(
     _check(oracle, dynamic, steps, check_every, tolerance)
     if accumulate and oracle.joint is not None:
         raise InvalidSettingError(
-            f"run: got accumulate=True on {oracle.name}, whose players share a set: the local CCE gap of a run is defined "
-            "for sets of their own; judge profiles with local_nash_gap"
+            f"run: got accumulate=True on {oracle.name}, whose players share a set: the local CCE gap of a run is "
+            "defined for sets of their own; judge profiles with local_nash_gap"
         )
     x = _check_start(oracle, x0)
     wanted = _recorded(record, steps)
@@ -129,7 +129,8 @@ def run(
     calls = {name: count - before[name] for name, count in oracle.calls.items() if count > before[name]}
     moved = oracle.difference(dynamic.point(last), dynamic.point(state)).norm()
     found = recorder.trajectory(calls, rows.codes, rows.ended, sums, moved)
-    return replace(found, compiled=stepper.kernel is not None, notes=(dynamic.explain(state),) * (not x.batch_shape))
+    notes = (dynamic.explain(state),) * (not x.batch_shape)
+    return replace(found, compiled=stepper.kernel is not None, notes=notes, game=oracle.name)
 
 
 def _until_next_look(time: int, steps: int, look_every: int, wanted: Collection[int]) -> int:

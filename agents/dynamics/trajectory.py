@@ -40,6 +40,7 @@ class Trajectory:
             is played, and lie inside.
         moved: How far each row's point moved in the last step that was taken, `(*batch,)`; 0 for rows that ended early.
         notes: For each row (flattened) what a method that gave up says; empty strings otherwise.
+        game: What the game is called.
         compiled: Whether steps after the first were compiled; asked for, it is False where they could not be.
     """
 
@@ -56,6 +57,7 @@ class Trajectory:
     moved: Float[Tensor, "*batch"]
     sums: FieldAccumulator | None = None
     notes: tuple[str, ...] = ()
+    game: str = "the game"
     compiled: bool = False
 
     @property
@@ -100,6 +102,22 @@ class Trajectory:
             verdicts.append(str(Outcome(code)) if Outcome(code) in bad else ended)
         return verdicts
 
+    def reasons(self) -> list[str]:
+        """Why each row ended `nonfinite` or `failed`, batch dimensions flattened: the game, the player, the value."""
+        notes = list(self.notes) + [""] * (self.codes.numel() - len(self.notes))
+        for row in (self.codes.reshape(-1) == Outcome.NONFINITE).nonzero().reshape(-1).tolist():
+            after = f"after {int(self.ended.reshape(-1)[row])} steps"
+            where = [t[-1].reshape(-1, t.shape[-1])[row] for t in self.points]
+            slopes = [g[-1].reshape(-1, g.shape[-1])[row] for g in self.fields]
+            bad = [i for i, g in enumerate(slopes) if not bool(g.isfinite().all())]
+            notes[row] = (
+                f"{self.game}: player_{bad[0]}'s gradient is {slopes[bad[0]][:6].tolist()} at {_short(where)}, {after}: "
+                "its utility must be finite and differentiable on the sets"
+                if bad
+                else f"{self.game}: the step from {_short(where)}, {after}, is not finite: a smaller step size may help"
+            )
+        return notes
+
     def gaps(self) -> Tensor:
         """The projected local Nash gap at every recorded point, largest over players, `(R, *batch)`."""
         return self.residuals
@@ -136,6 +154,10 @@ class Trajectory:
         return self.sums.gap(self.sets)
 
 
+def _short(point: Sequence[Tensor]) -> list[list[float]]:
+    return [[round(v, 6) for v in t[:6].tolist()] for t in point]
+
+
 def merged(runs: Sequence[Trajectory], batch: Sequence[int]) -> Trajectory:
     """One trajectory of runs that were made one by one, a row each; a row that ended stays where it is.
 
@@ -170,4 +192,5 @@ def merged(runs: Sequence[Trajectory], batch: Sequence[int]) -> Trajectory:
         moved=shaped([run.moved for run in runs]),
         sums=FieldAccumulator.stacked([run.sums for run in runs if run.sums is not None], batch),
         notes=tuple(note for run in runs for note in run.notes),
+        game=runs[0].game,
     )
