@@ -111,8 +111,8 @@ class Trajectory:
             slopes = [g[-1].reshape(-1, g.shape[-1])[row] for g in self.fields]
             bad = [i for i, g in enumerate(slopes) if not bool(g.isfinite().all())]
             notes[row] = (
-                f"{self.game}: player_{bad[0]}'s gradient is {slopes[bad[0]][:6].tolist()} at {_short(where)}, {after}: "
-                "its utility must be finite and differentiable on the sets"
+                f"{self.game}: the gradient of player_{bad[0]} is {slopes[bad[0]][:6].tolist()} at {_short(where)}, "
+                f"{after}: its utility must be finite and differentiable on the sets"
                 if bad
                 else f"{self.game}: the step from {_short(where)}, {after}, is not finite: a smaller step size may help"
             )

@@ -65,7 +65,7 @@ def test_an_infinite_field_is_nonfinite_although_the_box_would_hide_it(compile: 
     for method in (SimultaneousGradient(0.01), Extragradient(0.01), OptimisticGradient(0.01)):
         end = run(game, method, starts, 10, compile=compile)
         assert end.outcomes == ["nonfinite", "max_steps"] and end.ended.tolist() == [0, 10]
-        assert f"{game.name}: player_0's gradient is [" in end.reasons()[0] and "after 0 steps" in end.reasons()[0]
+        assert "pole: the gradient of player_0 is [" in end.reasons()[0] and "after 0 steps" in end.reasons()[0]
         assert end.reasons()[1] == ""
         assert end.final[0][0].tolist() == [0.6]
     oracle = GameOracle(game)
