@@ -225,8 +225,11 @@ def gradient_masking(
         InvalidGameError: If samples, classes and network do not fit.
 
     Example:
-        >>> samples, classes = torch.rand(20, 3), torch.arange(20) % 2
-        >>> gradient_masking(nn.Linear(3, 2), samples, classes, radius=0.1).masked_gradients
+        >>> line = nn.Linear(1, 2)  # class 1 above one half
+        >>> line.load_state_dict({"weight": torch.tensor([[0.0], [1.0]]), "bias": torch.tensor([0.5, 0.0])})
+        <All keys matched successfully>
+        >>> samples = torch.linspace(0.1, 0.9, 20).unsqueeze(1)
+        >>> gradient_masking(line, samples, (samples[:, 0] > 0.5).long(), radius=0.1).masked_gradients
         False
     """
     half = (high - low) / 2 if large is None else large

@@ -115,7 +115,6 @@ def save(figure: Figure, path: str | os.PathLike[str], *, dpi: int = 150) -> Pat
 
     Example:
             >>> import tempfile
-    from collections.abc import Sequence
             >>> with tempfile.TemporaryDirectory() as folder:
             ...     save(new_figure()[0], Path(folder) / "empty.png").name
             'empty.png'
