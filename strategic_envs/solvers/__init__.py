@@ -1,1 +1,1 @@
-"""Exact small solvers."""
+"""Exact small solvers: zero-sum Nash equilibria, and correlated equilibria by linear programs."""
