@@ -85,19 +85,33 @@ def loops(field: Callable[[float, float], tuple[float, float]], box: float) -> t
 
 
 @fast
+def clip(z: float) -> float:
+    """Onto [-1, 1]."""
+    return min(max(z, -1.0), 1.0)
+
+
+@fast
+def six_step(
+    a: float, b: float, c: float, p: float, q: float, r: float, eta: float
+) -> tuple[float, float, float, float, float, float]:
+    """Extragradient on min_x max_y sum(x + y) - prod(x - y) over [-1, 1]^6."""
+    d, e, f = a - p, b - q, c - r
+    g, h, k = e * f, d * f, d * e
+    o, m, n = clip(a - eta * (1 - g)), clip(b - eta * (1 - h)), clip(c - eta * (1 - k))
+    s, t, u = clip(p + eta * (1 + g)), clip(q + eta * (1 + h)), clip(r + eta * (1 + k))
+    d, e, f = o - s, m - t, n - u
+    g, h, k = e * f, d * f, d * e
+    a, b, c = clip(a - eta * (1 - g)), clip(b - eta * (1 - h)), clip(c - eta * (1 - k))
+    return a, b, c, clip(p + eta * (1 + g)), clip(q + eta * (1 + h)), clip(r + eta * (1 + k))
+
+
+@fast
 def six_starts_outside(x: Array, y: Array, steps: int, eta: float) -> None:
-    """min_x max_y sum(x + y) - prod(x - y) on [-1, 1]^6; arrays `(3, N)`."""
+    """Six numbers a start, by a loop over starts outside; arrays `(3, N)`."""
     for i in range(x.shape[1]):
         a, b, c, p, q, r = x[0, i], x[1, i], x[2, i], y[0, i], y[1, i], y[2, i]
         for _ in range(steps):
-            d, e, f = a - p, b - q, c - r
-            g, h, k = e * f, d * f, d * e
-            o, m, n = clip(a - eta * (1 - g)), clip(b - eta * (1 - h)), clip(c - eta * (1 - k))
-            s, t, u = clip(p + eta * (1 + g)), clip(q + eta * (1 + h)), clip(r + eta * (1 + k))
-            d, e, f = o - s, m - t, n - u
-            g, h, k = e * f, d * f, d * e
-            a, b, c = clip(a - eta * (1 - g)), clip(b - eta * (1 - h)), clip(c - eta * (1 - k))
-            p, q, r = clip(p + eta * (1 + g)), clip(q + eta * (1 + h)), clip(r + eta * (1 + k))
+            a, b, c, p, q, r = six_step(a, b, c, p, q, r, eta)
         x[0, i], x[1, i], x[2, i], y[0, i], y[1, i], y[2, i] = a, b, c, p, q, r
 
 
@@ -106,21 +120,9 @@ def six_steps_outside(x: Array, y: Array, steps: int, eta: float) -> None:
     """The same with the loop over steps outside."""
     for _ in range(steps):
         for i in range(x.shape[1]):
-            a, b, c, p, q, r = x[0, i], x[1, i], x[2, i], y[0, i], y[1, i], y[2, i]
-            d, e, f = a - p, b - q, c - r
-            g, h, k = e * f, d * f, d * e
-            o, m, n = clip(a - eta * (1 - g)), clip(b - eta * (1 - h)), clip(c - eta * (1 - k))
-            s, t, u = clip(p + eta * (1 + g)), clip(q + eta * (1 + h)), clip(r + eta * (1 + k))
-            d, e, f = o - s, m - t, n - u
-            g, h, k = e * f, d * f, d * e
-            x[0, i], x[1, i], x[2, i] = clip(a - eta * (1 - g)), clip(b - eta * (1 - h)), clip(c - eta * (1 - k))
-            y[0, i], y[1, i], y[2, i] = clip(p + eta * (1 + g)), clip(q + eta * (1 + h)), clip(r + eta * (1 + k))
-
-
-@fast
-def clip(z: float) -> float:
-    """Onto [-1, 1]."""
-    return min(max(z, -1.0), 1.0)
+            x[0, i], x[1, i], x[2, i], y[0, i], y[1, i], y[2, i] = six_step(
+                x[0, i], x[1, i], x[2, i], y[0, i], y[1, i], y[2, i], eta
+            )
 
 
 def python_loop(steps: int, box: float = 3.0) -> Callable[[float, float], tuple[float, float]]:

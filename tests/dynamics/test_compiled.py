@@ -224,3 +224,14 @@ def test_a_profile_of_several_numbers_keeps_its_rows_when_they_are_last_in_memor
     a = run(game, Extragradient(0.01), x0, 5, compile=True)
     b = run(game, Extragradient(0.01), turned, 5, compile=True)
     assert torch.equal(a.final.flat(), b.final.flat()) and a.compiled
+
+
+def test_a_kept_kernel_is_not_used_once_the_data_that_utilities_read_have_changed() -> None:
+    slope = {"value": 1.0}
+    game = Game.minmax(lambda x, y: slope["value"] * (x * y).sum(-1), [Box(-1.0, 1.0), Box(-1.0, 1.0)], name="changing")
+    x0 = game.profile([0.5], [0.25])
+    for value in (1.0, -3.0):
+        slope["value"] = value
+        compiled = run(game, SimultaneousGradient(0.1), x0, 5, compile=True)
+        eager = run(game, SimultaneousGradient(0.1), x0, 5, compile=False)
+        torch.testing.assert_close(compiled.points.flat(), eager.points.flat())

@@ -92,7 +92,10 @@ def compiled_step(
         found = key in _kept
     except TypeError:  # a dynamic with settings that cannot be hashed
         return _compile(dynamic, state, oracle, compiler)
-    _kept[key] = _kept.pop(key) if found else _compile(dynamic, state, oracle, compiler)
+    kept = _kept.pop(key) if found else _compile(dynamic, state, oracle, compiler)
+    if found and kept is not None and not _agrees(kept.advance, dynamic, state, oracle):
+        kept = _compile(dynamic, state, oracle, compiler)  # the utilities read data that have changed since
+    _kept[key] = kept
     while len(_kept) > _KEPT:
         _kept.popitem(last=False)
     return _kept[key]
@@ -128,7 +131,9 @@ def _compile(dynamic: Dynamic[Any], state: State, oracle: GameOracle, compiler: 
                 advance, plain = by_rows() if name == "numba" else (by_batch(name), True)
                 calls = traced.calls.copy()
                 if compiler is None and name == "numba" and not plain and batch.numel() >= _MANY and _has_compiler():
-                    return attempt("inductor") or CompiledStep(advance, calls, name)
+                    other = attempt("inductor")
+                    if other is not None:
+                        return other
                 _check(advance, dynamic, state, oracle)
         except Exception:  # tracing and compiling fail in too many ways to name; the eager step is always there
             return None
@@ -160,6 +165,14 @@ def _check(advance: Advance, dynamic: Dynamic[Any], state: State, oracle: GameOr
     eager = _tensors(dynamic.step(_rebuilt(state, _unpacked(packed, kinds, size)), GameOracle(oracle.game)))
     for ours, theirs in zip(_unpacked(advance(packed, 1)[1], kinds, size), eager, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-8, equal_nan=True)
+
+
+def _agrees(advance: Advance, dynamic: Dynamic[Any], state: State, oracle: GameOracle) -> bool:
+    try:
+        _check(advance, dynamic, state, oracle)
+    except AssertionError:
+        return False
+    return True
 
 
 def _has_compiler() -> bool:
