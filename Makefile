@@ -5,6 +5,8 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+OUTSIDE ?= .venv-outside
+OUTSIDE_STAMP := $(OUTSIDE)/.installed
 WORKERS ?= 2
 
 # One thread a process: the tests and the demo run several processes, and results do not depend on the machine.
@@ -13,7 +15,7 @@ export RAY_AUTH_MODE ?= disabled
 export RAY_USAGE_STATS_ENABLED ?= 0
 export PIP_DISABLE_PIP_VERSION_CHECK ?= 1
 
-.PHONY: help install test test-slow check demo bench clean
+.PHONY: help install test test-slow test-outside check demo bench clean
 
 help:  ## lists the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 20
@@ -34,6 +36,16 @@ test: $(STAMP)  ## runs the tests that are not slow (under 8 minutes on 2 cores)
 test-slow: $(STAMP)  ## runs the slow tests: training, a local cluster, building wheels
 	$(RUN) -m pytest -q -m slow --durations=15
 
+$(OUTSIDE_STAMP): pyproject.toml setup.py constraints.txt
+	@test -x $(OUTSIDE)/bin/python || $(PYTHON) -m venv $(OUTSIDE)
+	@echo "installing into $(OUTSIDE) (minutes, the first time)"
+	@$(OUTSIDE)/bin/python -m pip install --quiet -c constraints.txt setuptools
+	@$(OUTSIDE)/bin/python -m pip install --quiet --no-build-isolation -c constraints.txt -e ".[dev]" open_spiel==2.0.2
+	@touch $@
+
+test-outside: $(OUTSIDE_STAMP)  ## compares with OpenSpiel, in an environment of its own (optional; minutes)
+	$(OUTSIDE)/bin/python -m pytest -q tests/outside
+
 check: $(STAMP)  ## formatting, lint, types and the arrows between packages
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
@@ -47,4 +59,4 @@ bench: $(STAMP)  ## measures speed: each scripts/bench_*.py prints one line of J
 	@for file in scripts/bench_*.py; do echo "# $$file" >&2; $(RUN) $$file; done
 
 clean:  ## removes .venv and everything that was built; results stay
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(OUTSIDE) build dist *.egg-info .pytest_cache .ruff_cache
