@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from strategic_envs.agents.double_oracle.log import DoubleOracleResult, Iteration
-from strategic_envs.agents.double_oracle.restricted import RestrictedGame
+from strategic_envs.agents.double_oracle.held import HeldPoints
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import InvalidGameError, InvalidSettingError, InvalidStrategyError
 from strategic_envs.evaluators.best_response import best_response
@@ -73,7 +73,7 @@ def continuous_double_oracle(
     """
     _check_settings(tolerance, max_iterations, merge)
     _check_game(game)
-    held = RestrictedGame.of(game, _start(game, start))
+    held = HeldPoints.of(game, _start(game, start))
     best: _Solution | None = None
     lower, upper, proved, history = -math.inf, math.inf, True, []
     outcome, reason = Outcome.MAX_STEPS, f"all {max_iterations} iterations are used up"
@@ -143,7 +143,7 @@ def _bound(reply: BestResponse) -> float:
     return reply.upper if _proved(reply) else reply.value
 
 
-def _solve(game: Game, held: RestrictedGame, tolerance: float, certify: bool, gap: float) -> _Solution:
+def _solve(game: Game, held: HeldPoints, tolerance: float, certify: bool, gap: float) -> _Solution:
     """Solves the restricted game; best responses are proved within a share of the last gap, or of the tolerance."""
     small = solve_zero_sum(held.payoffs, tolerance=min(1e-12, tolerance / 100))
     kept = (small.row > 0, small.column > 0)
@@ -166,7 +166,7 @@ def _solve(game: Game, held: RestrictedGame, tolerance: float, certify: bool, ga
     return answered(least) if nearly and slack > least else found
 
 
-def _news(game: Game, held: RestrictedGame, found: _Solution, player: int, merge: float) -> Tensor | None:
+def _news(game: Game, held: HeldPoints, found: _Solution, player: int, merge: float) -> Tensor | None:
     """The player's best response, or None where a point that is held is as good or the same."""
     reply = found.replies[player]
     gain = reply.value - float(found.payoffs[player].max())
@@ -178,7 +178,7 @@ def _news(game: Game, held: RestrictedGame, found: _Solution, player: int, merge
 
 def _record(
     iteration: int,
-    held: RestrictedGame,
+    held: HeldPoints,
     found: _Solution,
     lower: float,
     upper: float,
