@@ -51,6 +51,8 @@ class GameDynamicsConfig(AlgorithmConfig):
         self.horizon: int | None = None
         self.hidden: Sequence[int] | None = None
         self.start: Sequence[Sequence[float]] | None = None
+        self.entropy: float | Sequence[float] | None = None
+        self.exploring_starts: float | None = None
         self.num_env_runners = 0
         self.num_learners = 0
         self.seed = 0
@@ -71,6 +73,8 @@ class GameDynamicsConfig(AlgorithmConfig):
         horizon: int = NotProvided,  # pyright: ignore[reportArgumentType]
         hidden: Sequence[int] = NotProvided,  # pyright: ignore[reportArgumentType]
         start: Sequence[Sequence[float]] = NotProvided,  # pyright: ignore[reportArgumentType]
+        entropy: float | Sequence[float] | None = NotProvided,  # pyright: ignore[reportArgumentType]
+        exploring_starts: float | None = NotProvided,  # pyright: ignore[reportArgumentType]
         **kwargs: Any,
     ) -> GameDynamicsConfig:
         """Sets what is learnt, how, and from how much play; what is not given keeps its value.
@@ -90,6 +94,9 @@ class GameDynamicsConfig(AlgorithmConfig):
             horizon: Periods of a Markov game that is sampled.
             hidden: Sizes of the hidden layers of policy networks; `()` is linear.
             start: The start of strategies that are vectors, one list of numbers a player.
+            entropy: In turn-based games, the weight of a player's own entropy, which it ascends beside its utility; or
+                `(first, last, steps)`, how it falls. Gaps are of the game without it.
+            exploring_starts: In turn-based games, the share of sampled games that start at any state.
             **kwargs: Those of `AlgorithmConfig.training`; `minibatch_size` is the number of rows of data in an
                 iteration's minibatch where layers are players (0: all rows).
 
@@ -111,6 +118,8 @@ class GameDynamicsConfig(AlgorithmConfig):
             "horizon": horizon,
             "hidden": hidden,
             "start": start,
+            "entropy": entropy,
+            "exploring_starts": exploring_starts,
         }
         for name, value in own.items():
             if value is not NotProvided:
@@ -174,6 +183,8 @@ class GameDynamicsConfig(AlgorithmConfig):
             minibatch=self.minibatch_size,
             hidden=None if self.hidden is None else tuple(self.hidden),
             start=self.start,
+            entropy=self.entropy,
+            exploring_starts=self.exploring_starts,
         )
 
     def task(self) -> Task:

@@ -24,8 +24,10 @@ __all__ = [
     "Logits",
     "MaskedNetwork",
     "SoftmaxNetwork",
+    "TableOfLogits",
     "flat_parameters",
     "load_parameters",
+    "observation_keys",
     "perceptron",
 ]
 
@@ -99,6 +101,33 @@ class MaskedNetwork(SoftmaxNetwork):
     def _forward(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, Tensor]:
         seen = batch[Columns.OBS]
         logits = self.network(seen["observation"])
+        return {Columns.ACTION_DIST_INPUTS: logits.masked_fill(~seen["action_mask"].bool(), FLOAT_MIN)}
+
+
+def observation_keys(obs: Tensor) -> Tensor:
+    """One int64 an observation `(*batch, obs)`: the same for equal ones, and another for others, accidents aside."""
+    bits = obs.to(torch.float32).contiguous().view(torch.int32).long()
+    factors = torch.randint(-(2**62), 2**62, (obs.shape[-1],), generator=torch_stream(0, "observation keys"))
+    return (bits * (factors | 1).to(obs.device)).sum(-1)  # modulo 2^64
+
+
+class TableOfLogits(TorchRLModule):
+    """A softmax policy with logits of their own for every observation of a known list, all zero at the start.
+
+    `model_config`: `keys`, the `observation_keys` of the list, an array. Anything else that it sees has logits zero,
+    which never change. Observations are `{"observation", "action_mask"}`, as those of `MaskedNetwork`.
+    """
+
+    def setup(self) -> None:
+        self._keys = torch.as_tensor(self.model_config["keys"]).unique()  # in order: one row of the table each
+        self.table = nn.Parameter(torch.zeros(len(self._keys), int(self.action_space.n)))
+
+    def _forward(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        seen, keys = batch[Columns.OBS], self._keys.to(self.table.device)
+        wanted = observation_keys(seen["observation"])
+        place = torch.searchsorted(keys, wanted).clamp(max=len(keys) - 1)
+        known = (keys[place] == wanted).unsqueeze(-1)
+        logits = self.table[place].masked_fill(~known, 0.0)
         return {Columns.ACTION_DIST_INPUTS: logits.masked_fill(~seen["action_mask"].bool(), FLOAT_MIN)}
 
 

@@ -79,7 +79,7 @@ class BatchedEnvRunner(EnvRunner, Checkpointable):
             self.task.options.seed, "runner", self.worker_index, draw.iteration, draw.call, device=self.device
         )
         with torch.no_grad():
-            sample = self.task.sample(self.modules, stream)
+            sample = self.task.sample(self.modules, stream, draw)
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED, sample.steps, reduce="sum")
         self.metrics.log_value(NUM_ENV_STEPS_SAMPLED_LIFETIME, sample.steps, reduce="lifetime_sum")
         return sample.numpy() if self.worker_index > 0 else sample

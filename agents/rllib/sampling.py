@@ -15,7 +15,16 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Scores", "action_cdf", "draw_actions", "leave_one_out", "score_objective", "sum_scores"]
+__all__ = [
+    "Scores",
+    "action_cdf",
+    "cumulative",
+    "draw_actions",
+    "leave_one_out",
+    "score_objective",
+    "sum_by",
+    "sum_scores",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +73,12 @@ def action_cdf(logits: Float[Tensor, "*batch A"]) -> Float[Tensor, "*batch A"]:
         >>> action_cdf(torch.zeros(2)).tolist()
         [0.5, 1.0]
     """
-    cdf = logits.double().softmax(-1).cumsum(-1)
+    return cumulative(logits.double().softmax(-1))
+
+
+def cumulative(probability: Float[Tensor, "*batch A"]) -> Float[Tensor, "*batch A"]:
+    """The cumulative distribution; its last entry is exactly one."""
+    cdf = probability.cumsum(-1)
     return cdf / cdf[..., -1:]
 
 
@@ -90,15 +104,25 @@ def leave_one_out(returns: Float[Tensor, "*batch games"]) -> Float[Tensor, "*bat
     return (returns - returns.mean(-1, keepdim=True)) * (games / (games - 1))
 
 
+def sum_by(group: Int[Tensor, " N"], weights: Float[Tensor, " N"], groups: int) -> Float[Tensor, " groups"]:
+    """The sum of weights of each group, in float64 and in a fixed order.
+
+    Example:
+        >>> sum_by(torch.tensor([2, 0, 2]), torch.tensor([1.0, 5.0, 3.0]), 3).tolist()
+        [5.0, 0.0, 4.0]
+    """
+    weights = weights.double()
+    if group.device.type == "cpu":
+        return torch.bincount(group, weights, minlength=groups)
+    total = torch.zeros(groups, dtype=torch.float64, device=group.device)
+    return total.index_put_((group,), weights, accumulate=True)
+
+
 def sum_scores(
     rows: Int[Tensor, " N"], actions: Int[Tensor, " N"], weights: Float[Tensor, " N"], shape: tuple[int, int]
 ) -> Float[Tensor, "R A"]:
     """The sum of weights at each pair of row and action, in float64 and in a fixed order."""
-    index, weights = rows * shape[1] + actions, weights.double()
-    if index.device.type == "cpu":
-        return torch.bincount(index, weights, minlength=shape[0] * shape[1]).view(shape)
-    total = torch.zeros(shape[0] * shape[1], dtype=torch.float64, device=index.device)
-    return total.index_put_((index,), weights, accumulate=True).view(shape)
+    return sum_by(rows * shape[1] + actions, weights, shape[0] * shape[1]).view(shape)
 
 
 def score_objective(logits: Float[Tensor, "R A"], coefficient: Float[Tensor, "R A"]) -> Float[Tensor, ""]:

@@ -21,6 +21,8 @@ _TASK: dict[str, Any] = {
     "hidden": None,
     "minibatch_size": None,
     "start": None,
+    "entropy": None,
+    "exploring_starts": None,
 }
 _OURS = ("iterations", "evaluate_every")
 

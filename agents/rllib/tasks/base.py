@@ -21,6 +21,7 @@ from torch import Tensor
 
 from strategic_envs.agents.dynamics import Dynamic, Oracle, run
 from strategic_envs.agents.rllib.modules import flat_parameters, load_parameters
+from strategic_envs.agents.rllib.regularisation import Regularisation
 from strategic_envs.agents.rllib.sampling import Scores, score_objective
 from strategic_envs.errors import InvalidSettingError, OracleError
 from strategic_envs.evaluators.gap import Gap
@@ -49,6 +50,8 @@ class Options:
         minibatch: Rows of data in an iteration's minibatch (layers); 0 means all of them.
         hidden: Sizes of the hidden layers of policy networks.
         start: The start, one list of numbers a player, for strategies that are vectors.
+        entropy: The weight of own entropy, or how it falls, and
+        exploring_starts: the share of games that start anywhere: see `Regularisation`.
     """
 
     seed: int = 0
@@ -59,8 +62,11 @@ class Options:
     minibatch: int | None = None
     hidden: tuple[int, ...] | None = None
     start: Sequence[Sequence[float]] | None = None
+    entropy: float | Sequence[float] | None = None
+    exploring_starts: float | None = None
 
     def __post_init__(self) -> None:
+        self.regularisation()
         for name in ("games", "horizon"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
@@ -71,6 +77,11 @@ class Options:
             raise InvalidSettingError(f"field: got {self.field!r}, expected 'exact', 'sampled' or 'drawn'")
         if self.strategy not in (None, "logits", "coordinates"):
             raise InvalidSettingError(f"strategy: got {self.strategy!r}, expected 'logits' or 'coordinates'")
+
+    def regularisation(self) -> Regularisation:
+        """What is ascended beside own utility."""
+        given = {"entropy": self.entropy, "exploring_starts": self.exploring_starts}
+        return Regularisation(**{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -118,13 +129,15 @@ class Task(ABC):
 
     Class attributes: `parameterisation` names what the strategies are, for tables; `fields` lists the ways the
     gradient can be computed, the default first; `step_size` is a dynamic's when none is given; `derivatives` lists what
-    else than the field there is, of what `closed_form` gives.
+    else than the field there is, of what `closed_form` gives; `regularises` says whether players may ascend more than
+    their own utility (`Regularisation`).
     """
 
     parameterisation: ClassVar[str]
     fields: tuple[str, ...]
     step_size: ClassVar[float]
     derivatives: ClassVar[tuple[str, ...]] = ()
+    regularises: ClassVar[bool] = False
 
     def __init__(self, game: Any, options: Options) -> None:
         self.game = game
@@ -135,6 +148,12 @@ class Task(ABC):
                 f"have {' or '.join(map(repr, self.fields))}"
             )
         self.field = options.field or self.fields[0]
+        self.regularisation = options.regularisation()
+        if self.regularisation.active and not self.regularises:
+            raise InvalidSettingError(
+                f"{game.name}: got entropy={options.entropy!r} and exploring_starts={options.exploring_starts!r}, "
+                "which only turn-based games have: leave them out"
+            )
 
     @property
     def players(self) -> tuple[str, ...]:
@@ -240,8 +259,8 @@ class Task(ABC):
             load_parameters(module, flat)
         return self.modules
 
-    def sample(self, modules: Sequence[TorchRLModule], generator: torch.Generator) -> Sample:
-        """Plays one batch of games on the generator's device, without gradients."""
+    def sample(self, modules: Sequence[TorchRLModule], generator: torch.Generator, draw: Draw | None = None) -> Sample:
+        """Plays one batch of games on the generator's device, without gradients; `draw` says for which step."""
         raise InvalidSettingError(f"{self.game.name}: this task plays no episodes; its gradient is exact")
 
     @abstractmethod
@@ -251,7 +270,8 @@ class Task(ABC):
         Args:
             modules: The modules of all players.
             players: Whose gradients are wanted.
-            draw: Which minibatch of data, where there is one; None means all data.
+            draw: Which minibatch of data, where there is one, and which step; None means all data, and the game's own
+                utilities without what is added to them in training.
         """
 
     def scores(self, module: TorchRLModule, scores: Scores) -> Tensor:

@@ -73,7 +73,7 @@ class LogitsTask(Task):
             )
         return start
 
-    def sample(self, modules: Sequence[TorchRLModule], generator: torch.Generator) -> Sample:
+    def sample(self, modules: Sequence[TorchRLModule], generator: torch.Generator, draw: Draw | None = None) -> Sample:
         games = self.options.games or _GAMES
         return Sample(rollout_one_shot(self.game, [flat_parameters(m) for m in modules], games, generator), games)
 

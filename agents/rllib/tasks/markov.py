@@ -52,7 +52,7 @@ class MarkovTask(Task):
             for i in range(self.game.n_players)
         )
 
-    def sample(self, modules: Sequence[TorchRLModule], generator: torch.Generator) -> Sample:
+    def sample(self, modules: Sequence[TorchRLModule], generator: torch.Generator, draw: Draw | None = None) -> Sample:
         games, horizon = self.options.games or _GAMES, self.options.horizon or _HORIZON
         policies = [_inference(m) for m in modules]
         return Sample(rollout_markov(self.game, policies, games, horizon, generator), games * horizon)
