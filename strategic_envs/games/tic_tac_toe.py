@@ -8,33 +8,26 @@ A board is one integer: bit c says that X holds cell c, bit 9 + c that O does. C
 
 X (player 0) moves first and play stops at a win. Payoffs are +1, -1, or 0 for a draw, so they sum to zero. With
 perfect play the game is drawn; nine first moves keep the draw.
+
+`TicTacToe` is the game as the rest of the library sees it. `Boards` steps thousands of boards in one compiled call and
+`random_play` plays them at random.
 """
 
 from __future__ import annotations
-
-import functools
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from strategic_envs.errors import InvalidGameError
+from strategic_envs.games.boards import Boards, RandomPlay, random_play
+from strategic_envs.games.boards.lines import FULL, LINES, cells_of, has_line
 from strategic_envs.games.kinds.known import Known
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
 
-__all__ = ["LINES", "TicTacToe", "board_text", "parse_board"]
+__all__ = ["LINES", "Boards", "RandomPlay", "TicTacToe", "board_text", "parse_board", "random_play"]
 
-LINES = ((0, 1, 2), (3, 4, 5), (6, 7, 8), (0, 3, 6), (1, 4, 7), (2, 5, 8), (0, 4, 8), (2, 4, 6))
-_FULL = 0b111_111_111
 _MARKS = ".XO"
-
-
-@functools.cache
-def _has_line(device: torch.device) -> Bool[Tensor, " 512"]:
-    """For each set of cells, whether it holds a line."""
-    cells = torch.arange(512, device=device)
-    lines = torch.tensor([sum(1 << c for c in line) for line in LINES], device=device)
-    return (cells.unsqueeze(-1) & lines == lines).any(-1)
 
 
 class TicTacToe(TurnBasedGame):
@@ -55,35 +48,35 @@ class TicTacToe(TurnBasedGame):
         return 0
 
     def mover(self, state: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
-        return self._cells(state).sum(-1) % 2
+        odd = state ^ state >> 9  # nobody holds a cell of the other, so the sum of the bits is odd at O's turn
+        for shift in (8, 4, 2, 1):
+            odd = odd ^ (odd & FULL) >> shift
+        return odd & 1
 
     def legal(self, state: Int[Tensor, "*batch"]) -> Bool[Tensor, "*batch A"]:
-        return ~self._cells(state).bool() & ~self.terminal(state).unsqueeze(-1)
+        free = (FULL & ~(state | state >> 9)).masked_fill(self.terminal(state), 0)
+        return cells_of(state.device)[free]
 
     def step(self, state: Int[Tensor, "*batch"], action: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
         return state | (torch.ones_like(state) << (action + 9 * self.mover(state)))
 
     def terminal(self, state: Int[Tensor, "*batch"]) -> Bool[Tensor, "*batch"]:
-        x, o = state & _FULL, state >> 9
-        wins = _has_line(state.device)
-        return wins[x] | wins[o] | ((x | o) == _FULL)
+        x, o = state & FULL, state >> 9
+        wins = has_line(state.device)
+        return wins[x] | wins[o] | ((x | o) == FULL)
 
     def returns(self, state: Int[Tensor, "*batch"]) -> Float[Tensor, "*batch n"]:
-        wins = _has_line(state.device).double()
-        x, o = wins[state & _FULL], wins[state >> 9]
+        wins = has_line(state.device).double()
+        x, o = wins[state & FULL], wins[state >> 9]
         return torch.stack([x - o, o - x], dim=-1)
 
     def observe(self, state: Int[Tensor, "*batch"], player: Int[Tensor, "*batch"] | int) -> Float[Tensor, "*batch obs"]:
         """27 numbers, 0 and 1: the cells the player holds, the cells the other holds, the empty cells."""
-        x, o = (state & _FULL).unsqueeze(-1), (state >> 9).unsqueeze(-1)
-        is_o = (torch.as_tensor(player, device=state.device) == 1).expand(state.shape).unsqueeze(-1)
-        cells = torch.arange(9, device=state.device)
-        own, other = torch.where(is_o, o, x), torch.where(is_o, x, o)
-        planes = [own >> cells & 1, other >> cells & 1, ~(own | other) >> cells & 1]
+        x, o = state & FULL, state >> 9
+        is_o = torch.as_tensor(player, device=state.device) == 1
+        cells = cells_of(state.device)
+        planes = [cells[torch.where(is_o, o, x)], cells[torch.where(is_o, x, o)], cells[FULL & ~(x | o)]]
         return torch.cat(planes, dim=-1).to(torch.float32)
-
-    def _cells(self, state: Tensor) -> Tensor:
-        return ((state | state >> 9) & _FULL).unsqueeze(-1) >> torch.arange(9, device=state.device) & 1
 
     def known(self) -> Known:
         """Exact facts, by counting and by backward induction."""
