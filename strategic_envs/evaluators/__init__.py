@@ -11,6 +11,7 @@ from strategic_envs.evaluators.gaps import cce_gap, ce_gap, exploitability, nash
 from strategic_envs.evaluators.labels import Labels, label, label_points
 from strategic_envs.evaluators.local import local_cce_gap, local_nash_gap
 from strategic_envs.evaluators.local_ce import local_ce_gap
+from strategic_envs.evaluators.outcomes import Outcomes, outcome_probabilities
 from strategic_envs.evaluators.rates import Rate, fit_rate, gaps_by_horizon, regret_bound
 from strategic_envs.evaluators.report import Report, evaluate
 from strategic_envs.evaluators.robustness import RobustReport, gradient_masking, pgd_accuracy, robustness_curve
@@ -20,6 +21,7 @@ __all__ = [
     "FieldAccumulator",
     "Gap",
     "Labels",
+    "Outcomes",
     "Rate",
     "Regime",
     "Report",
@@ -40,6 +42,7 @@ __all__ = [
     "local_deviation_gain",
     "local_nash_gap",
     "nash_conv",
+    "outcome_probabilities",
     "pgd_accuracy",
     "regret_bound",
     "robustness_curve",
