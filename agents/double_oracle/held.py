@@ -52,7 +52,7 @@ class HeldPoints:
         Raises:
             InvalidGameError: If a payoff is not finite.
         """
-        old_rows, old_columns = self.points
+        old_rows = self.points[0]
         rows, columns = (
             points if new is None else torch.cat([points, new[None]])
             for points, new in zip(self.points, added, strict=True)

@@ -26,6 +26,7 @@ class Iteration:
         gap: The NashConv of this iteration's solution in the full game; it need not fall from one to the next.
         added: What each player added; None where its best response was held already.
         entries: How many payoff entries were read so far.
+        played: Which strategies each player played with a positive weight, where that was kept.
     """
 
     iteration: int
@@ -37,6 +38,7 @@ class Iteration:
     gap: float
     added: tuple[Any, ...]
     entries: int
+    played: tuple[tuple[Any, ...], ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

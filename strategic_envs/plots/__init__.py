@@ -7,6 +7,7 @@ from strategic_envs.plots.coverage import draw_coverage, plot_coverage
 from strategic_envs.plots.curves import draw_curves, plot_curves
 from strategic_envs.plots.figure import COLOURS, new_figure, save, share_legend
 from strategic_envs.plots.robustness import plot_adversarial_examples, plot_robustness
+from strategic_envs.plots.supports import draw_supports
 from strategic_envs.plots.trajectories import draw_trajectories, plot_trajectories
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "draw_counts",
     "draw_coverage",
     "draw_curves",
+    "draw_supports",
     "draw_trajectories",
     "new_figure",
     "plot_adversarial_examples",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -12,18 +13,18 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from strategic_envs.agents.double_oracle.continuous import continuous_double_oracle, mixed_play
+from strategic_envs.agents.double_oracle.held import HeldPoints
 from strategic_envs.agents.double_oracle.log import DoubleOracleResult
 from strategic_envs.agents.double_oracle.packing import packing_bound, packing_number
-from strategic_envs.agents.double_oracle.held import HeldPoints
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import InvalidGameError, InvalidSettingError
 from strategic_envs.evaluators.gaps import nash_conv
 from strategic_envs.games.catalogue import game
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.normal_form import NormalFormGame
-from strategic_envs.play import BestResponse
-from strategic_envs.sets import Ball, Box, Simplex
+from strategic_envs.play import BestResponse, Independent
 from strategic_envs.seeding import torch_stream
+from strategic_envs.sets import Ball, Box, Simplex
 from strategic_envs.solvers.zero_sum import solve_zero_sum
 
 
@@ -37,7 +38,9 @@ def _assert_bounds_hold(result: DoubleOracleResult, value: float, slack: float =
         assert record.upper >= value - slack
         assert record.gap >= record.upper - record.lower - 1e-12  # the bounds are the best so far
         assert all(s <= k for s, k in zip(record.support, record.sizes, strict=True))
-    assert result.gap == min(record.gap for record in result.history)
+    assert result.gap <= min(record.gap for record in result.history)
+    assert result.gap == max(result.upper - result.lower, 0.0)
+    assert result.lower <= result.value <= result.upper
     assert (result.lower, result.upper) == (result.history[-1].lower, result.history[-1].upper)
 
 
@@ -65,11 +68,11 @@ def test_gap_is_the_nash_conv_of_the_play_that_is_returned() -> None:
     assert nash_conv(forsaken, mixed_play(result)).value == pytest.approx(result.gap, abs=1e-9)
 
 
-def test_gap_need_not_fall_and_the_best_pair_is_kept() -> None:
+def test_gap_need_not_fall_and_the_best_mixtures_are_kept() -> None:
     result = continuous_double_oracle(game("townsend"), max_iterations=4)
     gaps = [record.gap for record in result.history]
     assert any(later > earlier for earlier, later in itertools.pairwise(gaps))
-    assert result.gap == min(gaps) < gaps[-1]
+    assert result.gap <= min(gaps) < gaps[-1]
 
 
 @given(seed=st.integers(0, 10**6), m=st.integers(1, 5), n=st.integers(1, 5))
@@ -87,7 +90,7 @@ def test_only_new_payoffs_are_evaluated_and_in_one_call() -> None:
     calls: list[int] = []
 
     class Counted(Game):
-        def utilities(self, x: tuple[Tensor, ...]) -> Tensor:
+        def utilities(self, x: Sequence[Tensor]) -> Tensor:
             calls.append(x[0].shape[0])
             return super().utilities(x)
 
@@ -192,16 +195,29 @@ def test_the_result_names_its_tie_break() -> None:
     assert "search" in searched
 
 
-def test_a_search_whose_bounds_cross_says_so() -> None:
+def test_a_bound_is_corrected_when_a_point_found_later_shows_that_a_search_missed_it() -> None:
     class Blind(Game):
-        def best_response(self, player: int, play: object) -> BestResponse:
-            del play
-            point = torch.tensor([0.1], dtype=torch.float64)
-            return BestResponse(point, -3.0, -3.0, math.inf, exact=False, attained=True)
+        """Sees no more than half of the interval at first."""
 
-    result = continuous_double_oracle(Blind(_pursuit, [Box(-1, 1)] * 2), max_iterations=2)
+        asked = 0
+
+        def best_response(self, player: int, play: object) -> BestResponse:
+            assert isinstance(play, Independent)
+            self.asked += 1
+            reach = 0.5 if self.asked <= 2 else 1.0
+            grid = torch.linspace(-reach, reach, 101, dtype=torch.float64)
+            points, weights = play.points[1 - player].squeeze(-1), play.weights[1 - player]
+            u = (1 - 2 * player) * (grid.unsqueeze(1) - points).square() @ weights
+            best = int(u.argmax())
+            value = float(u[best])
+            return BestResponse(grid[best : best + 1], value, value, math.inf, exact=False, attained=True)
+
+    middle = torch.zeros(1, dtype=torch.float64)
+    result = continuous_double_oracle(Blind(_pursuit, [Box(-1, 1)] * 2), start=[middle, middle])
+    assert result.history[0].upper == 0.25  # 1 was missed
     assert not result.exact
     assert "missed a best response" in result.reason
+    assert result.lower <= 1.0 <= result.upper + 1e-15
 
 
 def test_same_call_same_bytes() -> None:
