@@ -4,6 +4,7 @@ Two paths over one set of environments and RLModules. *Compatibility*: stock alg
 wrappers (`register()` puts every environment in RLlib's registry). *Speed*: `GameDynamicsConfig` and its two named
 forms `IndependentGDConfig` and `ExtragradientConfig`, whose algorithm runs a learning dynamic of this project on an
 oracle that loads a profile into the modules, plays thousands of games in one call and returns raw policy gradients.
+`DoubleOracleConfig` is PSRO on the same runners: populations that grow by replies to a mixture of themselves.
 """
 
 from __future__ import annotations
@@ -20,8 +21,12 @@ from strategic_envs.errors import require
 if TYPE_CHECKING:
     from strategic_envs.agents.rllib.algorithm import GameDynamics
     from strategic_envs.agents.rllib.config import ExtragradientConfig, GameDynamicsConfig, IndependentGDConfig
+    from strategic_envs.agents.rllib.psro.algorithm import DoubleOracle
+    from strategic_envs.agents.rllib.psro.config import DoubleOracleConfig
 
 __all__ = [
+    "DoubleOracle",
+    "DoubleOracleConfig",
     "ExtragradientConfig",
     "GameDynamics",
     "GameDynamicsConfig",
@@ -35,6 +40,8 @@ if find_spec("ray") is None:
     require("ray", "rllib", "strategic_envs.agents.rllib")
 
 _HOME = {
+    "DoubleOracle": "psro.algorithm",
+    "DoubleOracleConfig": "psro.config",
     "ExtragradientConfig": "config",
     "GameDynamics": "algorithm",
     "GameDynamicsConfig": "config",

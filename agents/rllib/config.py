@@ -147,11 +147,15 @@ class GameDynamicsConfig(AlgorithmConfig):
         task = self.check()
         self.policies = dict.fromkeys(task.players, (None, None, None, None))  # pyright: ignore[reportAttributeAccessIssue]
         self.policy_mapping_fn = _own_module
-        self.env_runner_cls = BatchedEnvRunner if task.sampled else NullEnvRunner
-        if not task.sampled:
-            self.num_env_runners = 0  # nothing is played
+        self.env_runner_cls = BatchedEnvRunner if self.plays(task) else NullEnvRunner
+        if not self.plays(task):
+            self.num_env_runners = 0
         self._choose_device()
         super().validate()
+
+    def plays(self, task: Task) -> bool:
+        """Whether runners have anything to play."""
+        return task.sampled
 
     def check(self) -> Task:
         """The task, if the dynamic can run on it; it starts nothing and makes nothing. Raises what `validate` does."""
