@@ -27,6 +27,7 @@ from strategic_envs.agents.rllib.checkpoint import check_belongs, read_metadata,
 from strategic_envs.agents.rllib.config import GameDynamicsConfig
 from strategic_envs.agents.rllib.judge import judge
 from strategic_envs.agents.rllib.oracle import RLlibOracle
+from strategic_envs.agents.rllib.tasks.base import Play
 from strategic_envs.evaluators.accumulator import FieldAccumulator
 from strategic_envs.profile import Profile
 
@@ -67,6 +68,7 @@ class GameDynamics(Algorithm):
         self.history: list[Profile] = []
         self.state = self.dynamic.init(self.task.initial().to(self._device()), self.oracle)
         self.outcome = self._status()
+        self._first = self.point()
         self._publish()
 
     def _device(self) -> torch.device:
@@ -85,6 +87,14 @@ class GameDynamics(Algorithm):
     def point(self) -> Profile:
         """The parameters that are played now, flat, one vector a player."""
         return self.dynamic.point(self.state)
+
+    def play(self) -> Play | None:
+        """What everybody plays now, as evaluators take it; None where no play of the game's kind is the same."""
+        return self.task.play(self.task.load(self.point().detach().to("cpu")))
+
+    def moved(self) -> bool:
+        """Whether the parameters are others than at the start."""
+        return any(not a.equal(b) for a, b in zip(self._first, self.point(), strict=True))
 
     def path(self) -> Profile | None:
         """The points played so far and the present one, tensors `(T + 1, d_i)`.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from strategic_envs.agents.rllib.ppo_run import PPORun
 from strategic_envs.agents.rllib.session import session
 from strategic_envs.errors import CheckpointError
 
-__all__ = ["judged_again"]
+__all__ = ["judged_again", "played_again"]
 
 _ROSTER = {"simultaneous_gradient": "independent_gd"}  # the roster's names of dynamics, where they differ
 
@@ -29,9 +30,38 @@ def judged_again(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
         CheckpointError: If it cannot be read by what is installed here.
     """
     began = time.perf_counter()
+    with _restoring(path, about):
+        gaps = _ppo(path) if about.get("agent") == "ppo" else _dynamic(path)
+    named = {key: about.get(key) for key in ("environment", "seed", "iteration")}
+    named["agent"] = _ROSTER.get(str(about.get("agent")), about.get("agent"))
+    return {**named, "seconds": time.perf_counter() - began, **gaps}
+
+
+def played_again(path: Path, about: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The game of a checkpoint and what everybody plays in it. Arguments and sessions as of `judged_again`.
+
+    Raises:
+        CheckpointError: If it cannot be read by what is installed here, or there is no play of the game's kind that is
+            the same.
+    """
+    with _restoring(path, about):
+        ppo = about.get("agent") == "ppo"
+        run: Any = PPORun.restore(path) if ppo else _algorithm(path)
+        try:
+            game, play = run.task.game, run.task.play(run.task.load(run.strategy())) if ppo else run.play()
+        finally:
+            run.stop()
+    if play is None:
+        raise CheckpointError(f"{path}: its players each draw a policy before the game, which no play of its kind is")
+    return game, play
+
+
+@contextmanager
+def _restoring(path: Path, about: Mapping[str, Any]) -> Iterator[None]:
+    """A session in which a checkpoint is read; what its pickles raise becomes an error that says so."""
     try:
         with session():
-            gaps = _ppo(path) if about.get("agent") == "ppo" else _dynamic(path)
+            yield
     except CheckpointError:
         raise
     except Exception as error:  # whatever a foreign or outdated pickle may raise
@@ -39,9 +69,10 @@ def judged_again(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
             f"{path}: the checkpoint cannot be restored ({type(error).__name__}: {error}): it was written with "
             f"versions {about.get('versions')}; install these, or train again"
         ) from error
-    named = {key: about.get(key) for key in ("environment", "seed", "iteration")}
-    named["agent"] = _ROSTER.get(str(about.get("agent")), about.get("agent"))
-    return {**named, "seconds": time.perf_counter() - began, **gaps}
+
+
+def _algorithm(path: Path) -> Any:
+    return Algorithm.from_checkpoint(str(path.resolve()))
 
 
 def _ppo(path: Path) -> dict[str, Any]:
@@ -53,7 +84,7 @@ def _ppo(path: Path) -> dict[str, Any]:
 
 
 def _dynamic(path: Path) -> dict[str, Any]:
-    algorithm: Any = Algorithm.from_checkpoint(str(path.resolve()))
+    algorithm = _algorithm(path)
     try:
         oracle, told = algorithm.oracle, {"outcome": algorithm.outcome, "explain": algorithm.explain()}
         steps = oracle.steps or sum(oracle.calls.values())

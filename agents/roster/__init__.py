@@ -15,7 +15,7 @@ from typing import Any
 from strategic_envs.agents.roster.base import GAPS, Agent, Job, Result
 from strategic_envs.errors import CheckpointError, UnknownNameError
 
-__all__ = ["GAPS", "Agent", "Job", "Result", "agent", "agents", "evaluate_checkpoint"]
+__all__ = ["GAPS", "Agent", "Job", "Result", "agent", "agents", "checkpoint_play", "evaluate_checkpoint"]
 
 
 @functools.cache
@@ -64,6 +64,30 @@ def evaluate_checkpoint(path: str | Path, environment: str | None = None) -> dic
     Raises:
         CheckpointError: If it is missing, damaged, of another environment, or of an agent that is not known.
     """
+    folder, about = _opened(path, environment)
+    from strategic_envs.agents.rllib.judged import judged_again
+
+    return judged_again(folder, about)
+
+
+def checkpoint_play(path: str | Path, environment: str | None = None) -> tuple[Any, Any]:
+    """The game of a checkpoint, and what everybody plays in it, as evaluators take it.
+
+    Args:
+        path: The folder of the checkpoint, or one that holds it as `checkpoint`.
+        environment: If given, the checkpoint must be of this environment.
+
+    Raises:
+        CheckpointError: If it is missing, damaged, of another environment, or amounts to no play of the game's kind.
+    """
+    folder, about = _opened(path, environment)
+    from strategic_envs.agents.rllib.judged import played_again
+
+    return played_again(folder, about)
+
+
+def _opened(path: str | Path, environment: str | None) -> tuple[Path, dict[str, Any]]:
+    """The folder of a checkpoint, and what it says of itself."""
     from strategic_envs.agents.rllib.checkpoint import read_metadata
 
     folder = Path(path)
@@ -74,6 +98,4 @@ def evaluate_checkpoint(path: str | Path, environment: str | None = None) -> dic
         raise CheckpointError(
             f"{folder}: the checkpoint is of {about.get('environment')!r}, expected one of {environment!r}"
         )
-    from strategic_envs.agents.rllib.judged import judged_again
-
-    return judged_again(folder, about)
+    return folder, about

@@ -27,6 +27,7 @@ from strategic_envs.agents.rllib.psro.judge import judge_mixture, padded
 from strategic_envs.agents.rllib.psro.opponents import Opponents
 from strategic_envs.agents.rllib.psro.simulators import ExactPayoffs, SampledPayoffs
 from strategic_envs.agents.rllib.psro.tasks import Response
+from strategic_envs.agents.rllib.tasks.base import Play
 from strategic_envs.profile import Profile
 
 __all__ = ["DoubleOracle"]
@@ -184,6 +185,10 @@ class DoubleOracle(GameDynamics):
 
     # Reports
 
+    def moved(self) -> bool:
+        """Whether a population has grown."""
+        return any(len(policies) > 1 for policies in self.psro.populations)
+
     def path(self) -> None:
         """PSRO follows no path of points."""
 
@@ -208,6 +213,11 @@ class DoubleOracle(GameDynamics):
         """The populations, and with which probabilities each player draws a policy of its own before a game."""
         sizes = [len(p) for p in self.psro.populations]
         return self.psro.populations, padded(self.solution, sizes).marginals
+
+    def play(self) -> Play | None:
+        """The play in which each player draws a policy once a game; None where no play of the game's kind is that."""
+        marginals = self.mixture()[1]
+        return self.task.mixture(MetaSolution(marginals, None, self.solution.solved, self.solution.name))
 
     def evaluate(self, parallel_train_future: Any = None) -> dict[str, Any]:
         """The gaps of the last meta-strategy, see `judge_mixture`. It draws nothing."""
