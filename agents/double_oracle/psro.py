@@ -39,6 +39,7 @@ __all__ = [
     "same_policy",
 ]
 
+_ROUNDING = 1e-6  # a linear program's answer may leave gains this small to replies that are held already
 Policy = Any  # a table, the parameters of a network, a point: whatever the oracle and the simulator understand
 Populations = tuple[tuple[Policy, ...], ...]
 
@@ -51,12 +52,15 @@ class Reply(NamedTuple):
         value: What it pays its player against the mixture, or NaN where that is not known.
         exact: Whether no policy pays more.
         note: What the oracle says about it.
+        utility: What the mixture itself pays the player, where the oracle takes it for another than the payoff table
+            does; otherwise NaN.
     """
 
     policy: Policy
     value: float = math.nan
     exact: bool = False
     note: str = ""
+    utility: float = math.nan
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,31 +85,29 @@ class PSROIteration:
     Args:
         iteration: Counted from 1.
         sizes: How many policies each player held when it began.
-        weights: The meta-solver's mixture of them, float64.
+        meta: The meta-solver's mixture of them.
         utilities: What each player got from it.
         gains: How much more each reply paid; NaN where the oracle did not say.
         gap: The sum of the gains (of a joint distribution: the largest); NashConv if the replies are exact.
         exact: Whether they all are.
         added: For each player whether its reply was new.
         cells: How many cells of the payoff table were filled so far.
-        solved: Whether the meta-solver reached what it is after.
     """
 
     iteration: int
     sizes: tuple[int, ...]
-    weights: tuple[Tensor, ...]
+    meta: MetaSolution
     utilities: tuple[float, ...]
     gains: tuple[float, ...]
     gap: float
     exact: bool
     added: tuple[bool, ...]
     cells: int
-    solved: bool
 
     @property
     def support(self) -> tuple[int, ...]:
         """How many policies each player mixed."""
-        return tuple(int((w > 1e-12).sum()) for w in self.weights)
+        return tuple(int((w > 1e-12).sum()) for w in self.meta.marginals)
 
 
 @dataclass(frozen=True, eq=False)
@@ -262,14 +264,13 @@ def _add(state: PSROState, tolerance: float, same: Same) -> PSROState:
 def _record(state: PSROState, added: tuple[bool, ...]) -> PSROIteration:
     meta, replies = state.meta, [r for r in state.replies if r is not None]
     assert meta is not None
-    utilities = meta_utilities(state.table, meta)
+    paid = meta_utilities(state.table, meta)
+    utilities = tuple(u if math.isnan(r.utility) else r.utility for r, u in zip(replies, paid, strict=True))
     gains = tuple(reply.value - u for reply, u in zip(replies, utilities, strict=True))
     gap = sum(gains) if meta.joint is None else max(gains)
     exact = all(r.exact for r in replies)
     sizes = state.table.sizes
-    return PSROIteration(
-        state.iteration + 1, sizes, meta.marginals, utilities, gains, gap, exact, added, math.prod(sizes), meta.solved
-    )
+    return PSROIteration(state.iteration + 1, sizes, meta, utilities, gains, gap, exact, added, math.prod(sizes))
 
 
 def meta_utilities(table: PayoffTable, meta: MetaSolution) -> tuple[float, ...]:
@@ -283,8 +284,16 @@ def _verdict(record: PSROIteration, tolerance: float) -> tuple[Outcome | None, s
         return Outcome.CONVERGED, f"the gap {record.gap:.3g} is within the tolerance {tolerance:g}"
     if any(record.added):
         return None, ""
-    if record.exact and record.gap <= 1e-6:
-        return Outcome.CONVERGED, f"no best response is new; the gap {record.gap:.3g} is rounding"
+    if record.gap <= max(tolerance, _ROUNDING):
+        proof = "" if record.exact else ", which is not proved: the replies may not be the best"
+        return Outcome.CONVERGED, f"no reply is new; the gap is {record.gap:.3g}{proof}"
     gap = "" if math.isnan(record.gap) else f", though the gap is {record.gap:.3g}"
-    why = "the replies are the oracle's, not the best" if not record.exact else "the meta-solver is not at a solution"
-    return Outcome.FAILED, f"stalled: every reply is in its population already{gap}; {why}"
+    return Outcome.FAILED, f"stalled: every reply is in its population already{gap}{_why(record)}"
+
+
+def _why(record: PSROIteration) -> str:
+    if not record.meta.solved:
+        return f"; {record.meta.name} did not solve the meta-game ({record.meta.note})"
+    if record.exact and record.meta.name != "nash":
+        return f"; the best replies to {record.meta.name} are all held, and it does not mix them to an equilibrium"
+    return "" if record.exact else "; the replies are the oracle's, not the best"
