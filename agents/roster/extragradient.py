@@ -26,7 +26,16 @@ class Extragradient(DynamicsAgent):
         "duopoly_pricing_v0": {"iterations": 40, "step_size": 20.0, "games_per_sample": 256, "horizon": 100},
         "larger_number_v0": {"step_size": 1.0, "games_per_sample": 4096},
         "layers_v0": {"iterations": 200, "evaluate_every": 50, "step_size": 0.2, "minibatch_size": 128},
-        "tic_tac_toe_v0": {"iterations": 40, "step_size": 0.1, "games_per_sample": 1024},
+        "tic_tac_toe_v0": {
+            "iterations": 40,
+            "evaluate_every": 2,
+            "steps_per_iteration": 10,
+            "step_size": 3000.0,
+            "games_per_sample": 4096,
+            "strategy": "logits",
+            "exploring_starts": 1.0,
+            "entropy": [0.5, 0.01, 300],
+        },
     }
 
 
