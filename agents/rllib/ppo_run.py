@@ -7,18 +7,16 @@ in place while RLlib works and put back afterwards, so two runs in one process d
 from __future__ import annotations
 
 import pickle
-import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
 
 from strategic_envs import registry
 from strategic_envs.agents.rllib.checkpoint import read_metadata, write_metadata
+from strategic_envs.agents.rllib.generators import put, states
 from strategic_envs.agents.rllib.judge import judge
 from strategic_envs.agents.rllib.ppo import ppo_config, ppo_task
 from strategic_envs.agents.rllib.ppo_modules import policy_parameters
@@ -62,7 +60,7 @@ class PPORun:
         self.accumulator = FieldAccumulator()
         self.history: list[Profile] = []
         self.iteration = self.steps = 0
-        self._generators = _states()
+        self._generators = states()
         with self._own_generators():
             self.algorithm = ppo_config(environment, env, seed=seed, **settings).build_algo()
         self.start = self.parameters()
@@ -156,20 +154,10 @@ class PPORun:
 
     @contextmanager
     def _own_generators(self) -> Iterator[None]:
-        others = _states()
-        _put(self._generators)
+        others = states()
+        put(self._generators)
         try:
             yield
         finally:
-            self._generators = _states()
-            _put(others)
-
-
-def _states() -> tuple[Any, Any, torch.Tensor]:
-    return random.getstate(), np.random.get_state(), torch.get_rng_state()
-
-
-def _put(states: tuple[Any, Any, torch.Tensor]) -> None:
-    random.setstate(states[0])
-    np.random.set_state(states[1])
-    torch.set_rng_state(states[2])
+            self._generators = states()
+            put(others)

@@ -1,0 +1,180 @@
+"""Replies by stock PPO or DQN of RLlib: a single-agent run against the frozen mixture, one for each reply.
+
+A reply is one unit of work. Its draws follow from the seed, the iteration and the player, so a run that is restored
+between two replies learns the same ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ray.rllib.algorithms.algorithm_config import AlgorithmConfig
+from ray.rllib.algorithms.dqn import DQNConfig
+from ray.rllib.algorithms.ppo import PPOConfig
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
+from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME
+from ray.tune.registry import register_env
+from torch import Tensor
+
+from strategic_envs.agents.double_oracle.psro import PSROState, Reply
+from strategic_envs.agents.rllib.generators import seeded
+from strategic_envs.agents.rllib.psro.stock_env import make_mixture_env
+from strategic_envs.agents.rllib.psro.stock_modules import WARM, LogitsQ, MaskedQ, SoftmaxQ, policy_of
+from strategic_envs.agents.rllib.psro.tasks import Response
+from strategic_envs.agents.rllib.tasks.gaussian import GaussianTask, played
+from strategic_envs.errors import InvalidGameError, InvalidSettingError
+from strategic_envs.games.kinds.game import Game
+from strategic_envs.games.kinds.markov import MarkovGame
+from strategic_envs.games.kinds.normal_form import NormalFormGame
+from strategic_envs.games.kinds.turn_based import TurnBasedGame
+from strategic_envs.seeding import child_seed
+
+if TYPE_CHECKING:
+    from strategic_envs.agents.rllib.psro.config import DoubleOracleConfig
+
+__all__ = ["StockReplies", "check_stock"]
+
+_ENV = "strategic_envs_mixture"
+_PLAYS = 16  # how often a one-shot game is played in an episode
+_DEFAULTS: Mapping[str, Mapping[str, Any]] = {
+    "ppo": {"envs": 32, "batch": 512, "lr": 3e-3, "num_epochs": 8, "minibatch_size": 512, "vf_clip_param": 1e6},
+    "dqn": {"envs": 8, "batch": 64, "lr": 1e-3, "epsilon": ((0, 1.0), (4000, 0.05)), "target_network_update_freq": 250},
+}
+_DEVIATION = 0.5  # of Gaussians at the start, where half the range of an action is 1
+
+
+def check_stock(config: DoubleOracleConfig, task: Response) -> None:
+    """Refuses what a stock algorithm cannot learn.
+
+    Raises:
+        InvalidGameError: If there is no environment to learn in, or DQN would have to choose among infinitely many
+            actions.
+        InvalidSettingError: If a setting is for learned replies alone.
+    """
+    name, game = config.oracle, task.game
+    if config.game is not None or not isinstance(config.env, str):
+        raise InvalidGameError(
+            f"{game.name}: oracle={name!r} learns in an environment, got a game: give the environment's id, such as "
+            'config.environment("continuous_game_v0", env_config={"game": ...})'
+        )
+    finite = isinstance(game, NormalFormGame | MarkovGame | TurnBasedGame)
+    if (name == "dqn" and not finite) or (isinstance(game, NormalFormGame) and task.parameterisation == "coordinates"):
+        raise InvalidGameError(
+            f"{game.name}: oracle={name!r} got strategies that are {task.parameterisation}, expected finitely many "
+            "actions: use oracle='learned' or 'exact'" + ("" if name == "ppo" else ", or 'ppo' on continuous games")
+        )
+    if task.tremble:
+        raise InvalidSettingError(
+            f"{game.name}: got tremble={task.tremble} with oracle={name!r}, which trains against the mixture itself: "
+            "use 0, or oracle='learned'"
+        )
+    if isinstance(game, TurnBasedGame) and task.parameterisation != "network":
+        raise InvalidSettingError(f"{game.name}: oracle={name!r} learns networks: leave out strategy='logits'")
+    unknown = set(config.oracle_options) & {"gamma", "replay_buffer_config"}
+    if unknown:
+        raise InvalidSettingError(f"oracle={name!r}: got options {sorted(unknown)}, which follow from the game")
+
+
+class StockReplies:
+    """Trains one algorithm a reply and freezes its policy.
+
+    Args:
+        config: The configuration of PSRO.
+        task: The task; it faces the mixture.
+        count: Is told the environment steps that were made.
+    """
+
+    def __init__(self, config: DoubleOracleConfig, task: Response, count: Callable[[int], None]) -> None:
+        self.config, self.task, self._count = config, task, count
+        self.learns = task
+        if isinstance(task.game, Game) and not isinstance(task.game, NormalFormGame):
+            self.learns = GaussianTask(task.game, task.options, _DEVIATION)
+        register_env(_ENV, make_mixture_env)
+
+    def reply(self, player: int, state: PSROState) -> Reply:
+        """The policy of an algorithm that was trained against the mixture that the task faces."""
+        seed = child_seed(self.task.options.seed, "reply", state.iteration, player) % 2**31
+        config = self._config(player, state, seed)
+        with seeded(seed, "stock"):
+            algorithm = config.build_algo()
+            try:
+                result: dict[str, Any] = {}
+                for _ in range(self.config.oracle_steps):
+                    result = algorithm.train()
+                group: Any = algorithm.learner_group
+                weights = group.get_weights(module_ids=[DEFAULT_MODULE_ID])[DEFAULT_MODULE_ID]
+                module: Any = algorithm.get_module()
+                module.set_state(weights)  # the runner's copy is not always the newest
+                policy = self._frozen(player, policy_of(module))
+            finally:
+                algorithm.stop()
+        self._count(int(result[ENV_RUNNER_RESULTS][NUM_ENV_STEPS_SAMPLED_LIFETIME]))
+        if self.config.payoffs == "sampled":
+            return Reply(policy)
+        return Reply(policy, self.task.met(player, self.task.strategy(player, policy)))
+
+    def _frozen(self, player: int, parameters: Tensor) -> Tensor:
+        """What joins the population: parameters as they are; of a Gaussian, the point that its mean plays."""
+        if not isinstance(self.learns, GaussianTask):
+            return parameters.clone()
+        mean, _ = parameters.double().chunk(2)
+        return played(self.task.game.sets[player], mean)
+
+    def _config(self, player: int, state: PSROState, seed: int) -> AlgorithmConfig:
+        game, options = self.task.game, {**_DEFAULTS[self.config.oracle], **self.config.oracle_options}
+        env = dict(self.config.env_config)
+        discount = game.discount if isinstance(game, MarkovGame) else 1.0
+        if isinstance(game, Game):  # nothing is carried over: longer episodes only save overhead
+            env, discount = {"max_cycles": _PLAYS, **env}, 0.0
+        choices, weights = self.task.opponents.support(player)
+        mixture = {
+            "environment": self.config.env,
+            "options": env,
+            "player": player,
+            "strategies": [self.task.population(j).numpy() for j in self.task.others(player)],
+            "choices": choices.numpy(),
+            "weights": weights.numpy(),
+        }
+        envs, batch = options.pop("envs"), options.pop("batch")
+        epsilon = options.pop("epsilon", None)
+        spec = self._module(player, state, seed, epsilon)
+        config = DQNConfig() if self.config.oracle == "dqn" else PPOConfig()
+        config.environment(_ENV, env_config=mixture, disable_env_checking=True)
+        config.env_runners(num_env_runners=0, num_envs_per_env_runner=envs)
+        config.learners(num_learners=0, num_gpus_per_learner=0)
+        config.rl_module(rl_module_spec=spec).debugging(seed=seed)
+        if self.config.oracle == "dqn":
+            config.env_runners(explore=True)
+            options = {"double_q": True, "dueling": False, "num_atoms": 1, "n_step": 1, **options}
+        return config.training(gamma=discount, train_batch_size_per_learner=batch, **options)
+
+    def _module(self, player: int, state: PSROState, seed: int, epsilon: Any) -> RLModuleSpec:
+        from strategic_envs.agents.rllib.ppo import ppo_modules
+
+        spec = ppo_modules(self.learns, _DEVIATION)[self.task.players[player]]
+        settings: dict[str, Any] = {**spec.model_config, "seed": seed}  # pyright: ignore[reportGeneralTypeIssues]
+        start = self._start(player, state)
+        if start is not None:
+            settings["policy"] = start.numpy()
+        module = WARM[spec.module_class or object]
+        if self.config.oracle == "dqn":
+            settings["epsilon"] = [list(point) for point in epsilon] if isinstance(epsilon, tuple | list) else epsilon
+            kinds = {MarkovGame: SoftmaxQ, TurnBasedGame: MaskedQ, NormalFormGame: LogitsQ}
+            module = next(q for kind, q in kinds.items() if isinstance(self.task.game, kind))
+        return RLModuleSpec(module, model_config=settings)
+
+    def _start(self, player: int, state: PSROState) -> Tensor | None:
+        """The parameters a reply starts from; None for fresh ones."""
+        how = self.config.warm_start or "fresh"
+        if how == "fresh" or isinstance(self.learns, GaussianTask):
+            return None
+        policies = state.populations[player]
+        if how == "newest":
+            return policies[-1]
+        assert state.meta is not None
+        mean = state.table.mean[player].movedim(player, 0).flatten(1)
+        pays = mean @ state.meta.others(player).reshape(-1)
+        return policies[int(pays.argmax()) if not math.isnan(float(pays.sum())) else -1]
