@@ -1,7 +1,8 @@
-"""Agents that are a learning dynamic of this project run by RLlib."""
+"""Agents that are an algorithm of this project run by RLlib: a learning dynamic, or PSRO."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -10,7 +11,7 @@ from strategic_envs.agents.roster.base import Agent, Job, Result, Rows
 from strategic_envs.agents.roster.kinds import any_game, lacking, one_shot, own_sets, unbounded_sets, unsuited
 from strategic_envs.agents.roster.scan import Described, described
 
-__all__ = ["DynamicsAgent"]
+__all__ = ["AlgorithmAgent", "DynamicsAgent"]
 
 _RUN: dict[str, Any] = {"iterations": 100, "evaluate_every": 5, "steps_per_iteration": None}
 _TASK: dict[str, Any] = {
@@ -27,7 +28,53 @@ _TASK: dict[str, Any] = {
 _OURS = ("iterations", "evaluate_every")
 
 
-class DynamicsAgent(Agent):
+class AlgorithmAgent(Agent):
+    """An agent that trains by an algorithm of `agents/rllib`."""
+
+    needs_ray: ClassVar[bool] = True
+
+    @abstractmethod
+    def _config(self, job: Job, settings: Mapping[str, Any]) -> Any:
+        """The configuration of the algorithm."""
+
+    def check(self, job: Job) -> None:
+        from strategic_envs.agents.rllib.session import quiet
+
+        quiet()  # of what RLlib says of itself when modules are built
+        self._config(job, self.resolve(job)).check()
+
+    def train(self, job: Job, on_row: Callable[[dict[str, Any]], None]) -> Result:
+        settings = self.resolve(job)
+        from strategic_envs.agents.rllib import session
+
+        every, iterations = settings["evaluate_every"], settings["iterations"]
+        config = self._config(job, settings)
+        rows = Rows(job, self.name, on_row)
+        with session():
+            algorithm = config.build_algo()
+            try:
+                for iteration in range(1, iterations + 1):
+                    result = algorithm.train()
+                    over = result["outcome"] != "running"  # nothing moves any more
+                    if iteration % every == 0 or iteration == iterations or over:
+                        steps = int(result["env_steps"] or result["field_calls"])
+                        told = {"outcome": result["outcome"], "explain": result["explain"]}
+                        rows.add(iteration, steps, {**algorithm.evaluate(), **told})
+                    if job.checkpoint_every and iteration % job.checkpoint_every == 0:
+                        self._save(algorithm, job)
+                    if over:
+                        break
+                checkpoint = self._save(algorithm, job)
+                moved, path = algorithm.moved(), algorithm.path()
+            finally:
+                algorithm.stop()
+        return Result(rows.all, rows.all[-1], settings, checkpoint, moved, path)
+
+    def _save(self, algorithm: Any, job: Job) -> Path | None:
+        return None if job.out is None else Path(algorithm.save_to_path((Path(job.out) / "checkpoint").resolve()))
+
+
+class DynamicsAgent(AlgorithmAgent):
     """A dynamic on the oracle of an environment.
 
     Hyper-parameters are those of `GameDynamicsConfig.training`, those of the dynamic itself, and `iterations` and
@@ -35,7 +82,6 @@ class DynamicsAgent(Agent):
     game, or to the dynamic.
     """
 
-    needs_ray: ClassVar[bool] = True
     dynamic: str
     presets: Mapping[str, Mapping[str, Any]]
 
@@ -83,12 +129,6 @@ class DynamicsAgent(Agent):
         strategy = {"strategy": "coordinates"} if self._bounded(environment) else {}
         return {"field": "exact", **strategy} if more else strategy
 
-    def check(self, job: Job) -> None:
-        from strategic_envs.agents.rllib.session import quiet
-
-        quiet()  # of what RLlib says of itself when modules are built
-        self._config(job, self.resolve(job)).check()
-
     def _config(self, job: Job, settings: Mapping[str, Any]) -> Any:
         from strategic_envs.agents import rllib
 
@@ -99,35 +139,3 @@ class DynamicsAgent(Agent):
         config: Any = rllib.GameDynamicsConfig().environment(job.environment, env_config=dict(job.env))
         config.training(device=job.device, dynamic=self.dynamic, dynamic_options=own, **given)
         return config.debugging(seed=job.seed).evaluation(evaluation_interval=None)  # a row asks for it
-
-    def train(self, job: Job, on_row: Callable[[dict[str, Any]], None]) -> Result:
-        settings = self.resolve(job)
-        from strategic_envs.agents.rllib import session
-
-        every, iterations = settings["evaluate_every"], settings["iterations"]
-        config = self._config(job, settings)
-        rows = Rows(job, self.name, on_row)
-        with session():
-            algorithm = config.build_algo()
-            try:
-                start = algorithm.point()
-                for iteration in range(1, iterations + 1):
-                    result = algorithm.train()
-                    over = result["outcome"] != "running"  # nothing moves any more
-                    if iteration % every == 0 or iteration == iterations or over:
-                        steps = int(result["env_steps"] or result["field_calls"])
-                        told = {"outcome": result["outcome"], "explain": result["explain"]}
-                        rows.add(iteration, steps, {**algorithm.evaluate(), **told})
-                    if job.checkpoint_every and iteration % job.checkpoint_every == 0:
-                        self._save(algorithm, job)
-                    if over:
-                        break
-                checkpoint = self._save(algorithm, job)
-                moved = any(not a.equal(b) for a, b in zip(start, algorithm.point(), strict=True))
-                path = algorithm.path()
-            finally:
-                algorithm.stop()
-        return Result(rows.all, rows.all[-1], settings, checkpoint, moved, path)
-
-    def _save(self, algorithm: Any, job: Job) -> Path | None:
-        return None if job.out is None else Path(algorithm.save_to_path((Path(job.out) / "checkpoint").resolve()))

@@ -15,7 +15,7 @@ from strategic_envs.agents.roster.scan import described
 if TYPE_CHECKING:
     from strategic_envs.sets import StrategySet
 
-__all__ = ["any_game", "lacking", "one_shot", "own_sets", "unbounded_sets", "unsuited"]
+__all__ = ["any_game", "lacking", "layered", "one_shot", "own_sets", "unbounded_sets", "unsuited"]
 
 _NETWORKS = "strategies are networks, whose policy gradients are not differentiated again"
 _WEIGHTS = "strategies are all weights of a network, too many for matrices of second derivatives"
@@ -57,11 +57,21 @@ def one_shot(environment: str) -> bool:
         >>> one_shot("larger_number_v0"), one_shot("layers_v0")
         (True, False)
     """
-    from strategic_envs.games.kinds.dynamic import DynamicGame
     from strategic_envs.games.kinds.game import Game
 
-    kinds = _kinds(environment)
-    return any(issubclass(kind, Game) for kind in kinds) and not any(issubclass(kind, DynamicGame) for kind in kinds)
+    return any(issubclass(kind, Game) for kind in _kinds(environment)) and not layered(environment)
+
+
+def layered(environment: str) -> bool:
+    """Whether the players are the layers of a network.
+
+    Example:
+        >>> layered("larger_number_v0"), layered("layers_v0")
+        (False, True)
+    """
+    from strategic_envs.games.kinds.dynamic import DynamicGame
+
+    return any(issubclass(kind, DynamicGame) for kind in _kinds(environment))
 
 
 def any_game(environment: str) -> bool:
