@@ -16,19 +16,22 @@ from strategic_envs.play import TabularPlay
 
 __all__ = ["TurnBasedArena"]
 
+_UNREACHED = ("uniform", "policies", "nothing")
+
 
 class TurnBasedArena(Arena):
     """Populations of policies on the states of a turn-based game of perfect information.
 
     A policy is a tensor `(S,)` of actions, int16, or a table `(S, A)` of probabilities. A reply is a best response to
     the behaviour policies of the others' mixtures (`games.kinds.behaviour`), ties to the lowest action. It uses no
-    values of perfect play; all that it knows of the others is their mixture and `unreached`. Where the reply itself
-    never goes it names the lowest legal action, so that equal play is an equal policy.
+    values of perfect play; all that it knows of the others is their mixture and `unreached`.
 
     Args:
         game: The game.
-        unreached: What the others are taken to do in states that their mixture never reaches: `"uniform"` draws a
-            legal action; `"nothing"` leaves all actions there tied, so that the lowest legal one is named.
+        unreached: What the others are taken to do in states that their mixture never reaches. `"uniform"`: draw a legal
+            action. `"policies"`: what their policies, drawn anew, say there. `"nothing"`: no knowledge, so all actions
+            are tied and the reply names the lowest legal one. With the first and the last a reply names the lowest
+            legal action also where it never goes itself, so that equal play is an equal policy.
 
     Example:
         >>> from strategic_envs.games.tic_tac_toe import TicTacToe
@@ -42,8 +45,8 @@ class TurnBasedArena(Arena):
 
     def __init__(self, game: TurnBasedGame, unreached: str = "uniform") -> None:
         super().__init__(game)
-        if unreached not in ("uniform", "nothing"):
-            raise InvalidSettingError(f"{game.name}: got unreached={unreached!r}, expected 'uniform' or 'nothing'")
+        if unreached not in _UNREACHED:
+            raise InvalidSettingError(f"{game.name}: got unreached={unreached!r}, expected one of {_UNREACHED}")
         self.unreached = unreached
         self._lowest = game.state_graph().legal.to(torch.uint8).argmax(-1)
         self._behaviour: tuple[MetaSolution, Tensor, Tensor, Tensor] | None = None
@@ -96,6 +99,9 @@ class TurnBasedArena(Arena):
                 drawn = (weights > 0).nonzero().flatten()
                 stacked = torch.stack([self._table(policies[k]) for k in drawn.tolist()])
                 table, where = mixture_reach(self.game, stacked, weights[drawn], i)
+                if self.unreached == "policies":
+                    mean = torch.einsum("k,ksa->sa", weights[drawn] / weights[drawn].sum(), stacked)
+                    table = torch.where(where.unsqueeze(-1), table, mean)
                 tables.append(table)
                 reached.append(where)
             merged = self.game.merge(tuple(tables))
@@ -112,8 +118,9 @@ class TurnBasedArena(Arena):
         if self.unreached == "nothing":
             met = reached[torch.arange(len(reached)) != player].all(0)
             table = torch.where(met.unsqueeze(-1), table, self._table(self._lowest))
-        goes = own_reach(self.game, table.unsqueeze(0), player)[0] > 0
-        mine = goes & (graph.mover == player) & ~graph.terminal
+        mine = (graph.mover == player) & ~graph.terminal
+        if self.unreached != "policies":
+            mine &= own_reach(self.game, table.unsqueeze(0), player)[0] > 0
         actions = torch.where(mine, table.argmax(-1), self._lowest).to(torch.int16)
         return Reply(actions, float(value[0]), exact=True, utility=float(utility[player]))
 
