@@ -1,57 +1,58 @@
-"""`strategic-envs evaluate`: judges what was trained, again."""
+"""`strategic-envs evaluate`: judges what was trained, again, or any player of tic-tac-toe on the strategic test set."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
-from tyro.conf import Positional, arg
+from tyro.conf import OmitArgPrefixes, Positional, arg
 
-from strategic_envs.errors import CheckpointError
-from strategic_envs.results import RunFolder
 from strategic_envs.scripts.cells import ray_session
+from strategic_envs.scripts.options import InputError
+from strategic_envs.scripts.players import Asking, locate_checkpoint
+from strategic_envs.scripts.strategic import StrategicOptions, run_strategic
 from strategic_envs.scripts.tables import console, print_table
 
 
 @dataclass(frozen=True)
 class Command:
-    """Judges a checkpoint: its exploitability and the other gaps."""
+    """Judges a checkpoint: its exploitability and the other gaps.
 
-    checkpoint: Annotated[Positional[Path], arg(metavar="CHECKPOINT")]
-    """A checkpoint, or the folder that train wrote."""
+    With --strategic it judges a player of tic-tac-toe on the strategic test set: a checkpoint, a fixed player (optimal,
+    fastest, two_moves_ahead, uniform_random, lowest), a file of answers, or a model at an HTTP endpoint. The options
+    below --json belong to it.
+    """
+
+    checkpoint: Annotated[Positional[Path | None], arg(metavar="CHECKPOINT")] = None
+    """A checkpoint, or the folder that train wrote; with --strategic also a fixed player or a file of answers."""
+    strategic: bool = False
+    """Judges on the strategic test set of tic-tac-toe."""
     address: str | None = None
     """The address of a running Ray cluster; a local session if not given."""
     json: bool = False
     """Prints one JSON object instead of a table."""
+    asking: OmitArgPrefixes[Asking] = field(default_factory=Asking)
+    test: OmitArgPrefixes[StrategicOptions] = field(default_factory=StrategicOptions)
 
-    def run(self) -> None:
-        """Prints the gaps."""
+    def run(self) -> int:
+        """Prints the gaps, or the result of the strategic test."""
+        if self.strategic:
+            what = None if self.checkpoint is None else str(self.checkpoint)
+            return run_strategic(what, self.asking, self.test, address=self.address, as_json=self.json)
+        if self.asking != Asking() or self.test != StrategicOptions():
+            raise InputError("these options are of the strategic test: give --strategic too")
+        if self.checkpoint is None:
+            raise InputError("give a checkpoint, or the folder that train wrote (see strategic-envs evaluate --help)")
         from strategic_envs.agents.roster import evaluate_checkpoint
 
-        path, agent = _locate(self.checkpoint)
+        path, agent = locate_checkpoint(self.checkpoint)
         with ray_session([agent] if agent else [], self.address):
             row = evaluate_checkpoint(path)
         if self.json:
             print(json.dumps(row))
-            return
-        print_table(console(), str(self.checkpoint), ["what", "value"], [[key, value] for key, value in row.items()])
-
-
-def _locate(path: Path) -> tuple[Path, str | None]:
-    """The checkpoint inside a run folder, and the agent that made it; a checkpoint itself as it is."""
-    if not path.exists():
-        raise CheckpointError(f"there is no {path}: give a checkpoint, or the folder that train wrote")
-    if not (path / "run.json").is_file():
-        return path, None
-    agent = RunFolder.open(path).config.get("agent")
-    try:
-        inner = json.loads((path / "result.json").read_text(encoding="utf-8"))["checkpoint"]
-    except OSError as error:
-        raise CheckpointError(f"{path} holds a run that did not finish: train it again into another folder") from error
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path}/result.json is damaged: give the checkpoint's own folder instead") from error
-    if inner is None:
-        raise CheckpointError(f"{path} holds a run of {agent}, which learns nothing and so leaves no checkpoint")
-    return path / inner, agent
+        else:
+            rows = [[key, value] for key, value in row.items()]
+            print_table(console(), str(self.checkpoint), ["what", "value"], rows)
+        return 0

@@ -154,8 +154,9 @@ def strategic_test(
 def _expected(merged: Tensor, lost: Tensor, classes: StrategicClasses) -> tuple[Tensor, Tensor, Tensor]:
     """In each state: the probability of a right move, of one that keeps the value, and the mean value lost."""
     perfect = classes.perfect
-    reached = (merged * perfect.worth.nan_to_num(0.0)).sum(-1) - lost
-    return (merged * classes.correct).sum(-1), (merged * perfect.keeps).sum(-1), perfect.value - reached
+    losses = (perfect.value.unsqueeze(-1) - perfect.worth).nan_to_num(0.0)
+    regret = (merged * losses).sum(-1) + lost * (perfect.value + 1)
+    return (merged * classes.correct).sum(-1), (merged * perfect.keeps).sum(-1), regret
 
 
 def _mean(numbers: Tensor, rows: Tensor) -> float:
