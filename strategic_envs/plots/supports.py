@@ -17,7 +17,7 @@ def draw_supports(
     axes: Axes,
     played: Mapping[str, Sequence[Sequence[float]]],
     *,
-    known: Mapping[str, float] | None = None,
+    known: Sequence[float] = (),
     title: str = "",
     xlabel: str = "iteration",
     ylabel: str = "strategy",
@@ -27,7 +27,7 @@ def draw_supports(
     Args:
         axes: Where to draw.
         played: By the player's name, for each iteration the strategies it plays: numbers.
-        known: Named horizontal lines, such as the support of an equilibrium; names that start with `_` are not shown.
+        known: Where dashed lines run, such as at the support of an equilibrium.
         title: What stands above.
         xlabel: What the iterations are called.
         ylabel: What the strategies are called.
@@ -46,8 +46,7 @@ def draw_supports(
         colour, marker = COLOURS[k % len(COLOURS)], "os^D"[k % 4]
         steps, values = [t for t, _ in pairs], [y for _, y in pairs]
         axes.scatter(steps, values, s=16, color=colour, marker=marker, linewidths=0, label=name, zorder=3)
-    for name, level in (known or {}).items():
-        label = None if name.startswith("_") else name
-        axes.axhline(level, color="#777777", linewidth=0.9, linestyle=(0, (2, 2)), label=label, zorder=1)
+    for level in known:
+        axes.axhline(level, color="#777777", linewidth=0.9, linestyle=(0, (2, 2)), zorder=1)
     axes.grid(color="#EEEEEE", linewidth=0.7)
-    dress(axes, title=title, xlabel=xlabel, ylabel=ylabel)
+    dress(axes, title=title, xlabel=xlabel, ylabel=ylabel, legend=len(played) > 1)
