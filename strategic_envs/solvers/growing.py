@@ -39,7 +39,7 @@ class GrowingGame:
         >>> game = GrowingGame(1.0)
         >>> game.add(columns=[[-1.0]], rows=[[-1.0, 1.0]])
         >>> solution = game.solve()
-        >>> solution.row.tolist(), solution.value, solution.solved
+        >>> solution.row.numpy().round(9).tolist(), round(solution.value, 9), solution.solved
         ([0.5, 0.5], 0.0, True)
     """
 
