@@ -26,7 +26,7 @@ _ADAM_STEPS = {
     "duopoly_pricing_v0": 0.01,
     "larger_number_v0": 0.05,
     "layers_v0": 0.003,
-    "tic_tac_toe_v0": 0.003,
+    "tic_tac_toe_v0": 0.1,
 }
 """Steps of Adam and of signs have the length that they are given, whatever the gradient is."""
 
