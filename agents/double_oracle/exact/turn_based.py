@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -122,9 +124,10 @@ class TurnBasedArena(Arena):
         if self.unreached != "policies":
             mine &= own_reach(self.game, table.unsqueeze(0), player)[0] > 0
         actions = torch.where(mine, table.argmax(-1), self._lowest).to(torch.int16)
-        return Reply(actions, float(value[0]), exact=True, utility=float(utility[player]))
+        paid = float(utility[player]) if meta.joint is None else math.nan  # of a joint distribution the table knows
+        return Reply(actions, float(value[0]), exact=True, utility=paid)
 
     def play(self, populations: Populations, meta: MetaSolution) -> TabularPlay:
-        """One behaviour policy a player."""
+        """One behaviour policy a player; of a joint distribution, those of its marginals."""
         merged = self._mixed(populations, meta)[0]
         return TabularPlay((merged,) * self.game.n_players)  # at each state only the mover's row counts
