@@ -87,7 +87,7 @@ class LargerNumber(Game):
 
         Up to n, that is n itself. Without a bound the value is the supremum 1, and `attained` is False: no number is
         best against every play. The `strategy` returned is one more than the largest number in this (finite) play,
-        which beats it.
+        rounded down, which beats it (from 2^53 on, the next number that there is in float64).
 
         Args:
             player: Who responds.
@@ -96,7 +96,8 @@ class LargerNumber(Game):
         play = play if isinstance(play, Independent) else play.marginals()
         points, weights = play.points[1 - player].squeeze(-1).double(), play.weights[1 - player].double()
         if self.n is None:
-            strategy = points[weights > 0].max().floor().reshape(1) + 1
+            largest = points[weights > 0].max().reshape(1)
+            strategy = torch.maximum(largest.floor() + 1, largest.nextafter(torch.full_like(largest, math.inf)))
             return BestResponse(strategy, 1.0, 1.0, 1.0, exact=True, attained=False)
         best = torch.full((1,), float(self.n), dtype=torch.float64)
         value = float((weights * _advantage(best - points, self.smooth)).sum() / weights.sum())
