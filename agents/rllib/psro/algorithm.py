@@ -19,7 +19,14 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED, N
 from torch import Tensor
 
 from strategic_envs.agents.double_oracle.meta.base import MetaSolution
-from strategic_envs.agents.double_oracle.psro import PSROState, Reply, ResponseOracle, Simulator, advance
+from strategic_envs.agents.double_oracle.psro import (
+    PSROState,
+    Reply,
+    ResponseOracle,
+    Simulator,
+    advance,
+    same_policy,
+)
 from strategic_envs.agents.dynamics import Outcome, state_to_dict
 from strategic_envs.agents.rllib.algorithm import GameDynamics
 from strategic_envs.agents.rllib.psro.config import DoubleOracleConfig
@@ -38,8 +45,8 @@ _STATE = "psro"
 class DoubleOracle(GameDynamics):
     """Policy-space response oracles; `train()` reports the gaps of the meta-strategy and the sizes of populations.
 
-    The outcome is `"running"` until exact replies gain nothing (`"converged"`), no reply is new (`"failed"`), or a
-    gradient is not finite (`"nonfinite"`); `explain` says why.
+    The outcome is `"running"` until replies gain nothing (`"converged"`), none is new though they would (`"failed"`),
+    or a gradient is not finite (`"nonfinite"`); `explain` says why, and whether it is proved.
     """
 
     config: DoubleOracleConfig  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -54,9 +61,11 @@ class DoubleOracle(GameDynamics):
         self._restored = 0
         super().setup(config)
         self.meta_solver = self.config.make_meta_solver(self.task)
+        self.arena = self.config.make_arena(self.task)  # of exact replies
         self.responder = self._make_responder()
         self.simulator = self._make_simulator()
-        self.psro = PSROState.start([(policy,) for policy in self.task.first()])
+        first = [(policy,) for policy in self.task.first()]
+        self.psro = PSROState.start(first if self.arena is None else self.arena.first())
         self.solution = MetaSolution((torch.ones(1).double(),) * self.psro.n_players, None, True, "the first policies")
         self.spent = 0
         self._judged: tuple[object, dict[str, Any]] | None = None
@@ -106,8 +115,9 @@ class DoubleOracle(GameDynamics):
         if self._trains(before):
             self._step()
         else:
-            tolerance = float(self.config.tolerance)
-            self.psro = advance(before, self.responder, self.simulator, self.meta_solver, tolerance=tolerance)
+            same = same_policy if self.arena is None else self.arena.same
+            how = {"tolerance": float(self.config.tolerance), "same": same}
+            self.psro = advance(before, self.responder, self.simulator, self.meta_solver, **how)
         found = before.meta is None and self.psro.meta is not None
         if found:
             assert self.psro.meta is not None
@@ -165,17 +175,15 @@ class DoubleOracle(GameDynamics):
     def _make_responder(self) -> ResponseOracle:
         if self.config.oracle == "learned":
             return self
-        if self.config.oracle == "exact":
-            from strategic_envs.agents.rllib.psro.exact import ExactReplies
-
-            return ExactReplies(self.task)
+        if self.arena is not None:
+            return self.arena
         from strategic_envs.agents.rllib.psro.stock import StockReplies
 
         return StockReplies(self.config, self.task, self._count)
 
     def _make_simulator(self) -> Simulator:
         if self.config.payoffs == "exact":
-            return ExactPayoffs(self.task, self.config.cells_per_unit)
+            return self.arena or ExactPayoffs(self.task, self.config.cells_per_unit)
         runners = max(1, self.config.num_env_runners or 0)
         games = -(-self.config.games_per_cell // runners)
         return SampledPayoffs(self._each_runner, games, self.config.cells_per_unit, self._count)
@@ -193,7 +201,7 @@ class DoubleOracle(GameDynamics):
         """PSRO follows no path of points."""
 
     def explain(self) -> str:
-        return self.psro.reason if self.outcome in ("failed", "nonfinite") else ""
+        return self.psro.reason
 
     def step(self) -> dict[str, Any]:
         return {**super().step(), **self.progress()}

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 from ray.rllib.algorithms.algorithm_config import NotProvided
 
+from strategic_envs.agents.double_oracle.exact import Arena, arena
 from strategic_envs.agents.double_oracle.meta import MetaSolver, meta_solver
 from strategic_envs.agents.rllib.config import GameDynamicsConfig
 from strategic_envs.agents.rllib.games import environment_game
@@ -49,7 +50,7 @@ class DoubleOracleConfig(GameDynamicsConfig):
         self.cells_per_unit = 64
         self.warm_start: Literal["best", "newest", "fresh"] | None = None
         self.tremble = 0.0
-        self.tolerance = 0.0
+        self.tolerance = 1e-9
         self.units_per_iteration: int | None = None
 
     def training(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -161,7 +162,7 @@ class DoubleOracleConfig(GameDynamicsConfig):
         if self.oracle == "learned":
             task.check(self.make_dynamic(task))
         elif self.oracle == "exact":
-            self._check_exact(task)
+            self.make_arena(task)
         else:
             from strategic_envs.agents.rllib.psro.stock import check_stock
 
@@ -177,12 +178,21 @@ class DoubleOracleConfig(GameDynamicsConfig):
             )
         return task
 
-    def _check_exact(self, task: Response) -> None:
+    def make_arena(self, task: Response) -> Arena | None:
+        """Where exact replies come from; None if they are not wanted.
+
+        Raises:
+            InvalidSettingError: If an option is none of the kind of game, or replies should tremble.
+            InvalidGameError: If the kind of game has no exact replies.
+        """
+        if self.oracle != "exact":
+            return None
         if self.tremble:
             raise InvalidSettingError(
                 f"{task.game.name}: got tremble={self.tremble!r} with oracle='exact', which replies to the mixture "
                 "itself: use 0, or a learned oracle"
             )
+        return arena(task.game, **self.oracle_options)
 
     def make_meta_solver(self, task: Response) -> MetaSolver:
         """The meta-solver.

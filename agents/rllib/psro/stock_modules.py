@@ -96,7 +96,7 @@ class _Q(_Warm, QNetAPI, TargetNetworkAPI, InferenceOnlyAPI):
         values = self._values(self.network, seen)
         self.epsilon.update(t)
         anything = torch.multinomial(self._legal(seen, values), 1).squeeze(-1)
-        explores = torch.rand(len(values)) < self.epsilon.get_current_value()
+        explores = torch.rand(len(values)) < float(self.epsilon.get_current_value())
         return {Columns.ACTIONS: torch.where(explores, anything, values.argmax(-1))}
 
     def _forward_train(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, Tensor]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -20,6 +21,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from strategic_envs.agents.double_oracle.meta.base import MetaSolution
+from strategic_envs.agents.double_oracle.psro import same_policy
 from strategic_envs.agents.rllib.modules import load_parameters
 from strategic_envs.agents.rllib.psro.opponents import Opponents
 from strategic_envs.agents.rllib.tasks.base import Options, Play, Task
@@ -59,7 +61,7 @@ class Response(Task):
             only = "a number in [0, 1)" if self.trembles else "0, for no action is drawn there that could slip"
             raise InvalidSettingError(f"{game.name}: got tremble={tremble!r}, expected {only}")
         self.form, self.tremble = form, float(tremble)
-        self._known: dict[tuple[int, int], tuple[Tensor, Tensor]] = {}
+        self._known: dict[tuple[int, int], tuple[Any, Tensor]] = {}
         self.face(self._beginning())
 
     def _beginning(self) -> Opponents:
@@ -87,11 +89,20 @@ class Response(Task):
     def _strategy(self, player: int, module: TorchRLModule) -> Tensor:
         """What a player's module amounts to: a strategy, float64, without gradients."""
 
-    def strategy(self, player: int, policy: Tensor) -> Tensor:
+    @cached_property
+    def _frozen(self) -> tuple[TorchRLModule, ...]:
+        """Modules that policies are looked at with, one after the other; nobody trains them."""
+        return tuple(spec.build() for spec in self.specs())  # pyright: ignore[reportReturnType]
+
+    def _given(self, player: int, policy: Any) -> Tensor:
+        """A policy that is a strategy already, float64."""
+        return policy.double()
+
+    def strategy(self, player: int, policy: Any) -> Tensor:
         """What a policy amounts to, float64, on the CPU."""
         if self.form == "strategies":
-            return policy.double()
-        module = self.modules[player]
+            return self._given(player, policy)
+        module = self._frozen[player]
         load_parameters(module, policy)
         with torch.no_grad():
             return self._strategy(player, module).cpu()
@@ -100,7 +111,7 @@ class Response(Task):
         """The strategy of a policy of the opponents' populations; each is worked out once."""
         policy = self.opponents.populations[player][number]
         known = self._known.get((player, number))
-        if known is None or not (known[0] is policy or known[0].equal(policy)):
+        if known is None or not (known[0] is policy or same_policy(known[0], policy)):
             known = self._known[player, number] = policy, self.strategy(player, policy)
         return known[1]
 

@@ -7,8 +7,9 @@ in which nobody depends on anybody; its exact field and all derivatives are what
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from ray.rllib.core.rl_module.torch import TorchRLModule
@@ -23,7 +24,7 @@ from strategic_envs.agents.rllib.sampling import Scores, cumulative, leave_one_o
 from strategic_envs.agents.rllib.tasks.base import Draw, Options, Sample
 from strategic_envs.agents.rllib.tasks.coordinates import CoordinatesTask
 from strategic_envs.agents.rllib.tasks.logits import LogitsTask
-from strategic_envs.errors import InvalidGameError
+from strategic_envs.errors import InvalidGameError, InvalidSettingError
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.play import Independent
 from strategic_envs.profile import Profile
@@ -41,6 +42,9 @@ class LogitsResponse(Response, LogitsTask):
         if self.form == "greedy":
             return torch.nn.functional.one_hot(probability.argmax(), len(probability)).double()
         return probability
+
+    def _given(self, player: int, policy: Any) -> Tensor:
+        return _action(policy, self.game.n_actions[player])
 
     # Gradients
 
@@ -125,11 +129,17 @@ class CoordinatesResponse(Response, CoordinatesTask):
                 f"{game.name}: what a player may play depends on the others, so no payoff table can be filled: "
                 "use a dynamic, or a game whose players have sets of their own"
             )
-        super().__init__(game, options, form="parameters" if form == "strategies" else form, tremble=tremble)
-        self.fields, self.field = ("exact",), "exact"
+        if options.field == "drawn":
+            raise InvalidSettingError(
+                f"{game.name}: got field='drawn', but policies are compared on the data that the game holds: use 'exact'"
+            )
+        super().__init__(game, replace(options, field="exact"), form=form, tremble=tremble)
 
     def _strategy(self, player: int, module: TorchRLModule) -> Tensor:
         return flat_parameters(module).double()
+
+    def _given(self, player: int, policy: Any) -> Tensor:
+        return _action(policy, self.game.sets[player].dim)
 
     def _faced(self) -> None:
         self._met = [self._opposed(i) for i in range(self.game.n_players)]
@@ -154,6 +164,11 @@ class CoordinatesResponse(Response, CoordinatesTask):
         held = [(w > 0).nonzero().squeeze(-1) for w in meta.marginals]
         points = tuple(self.population(i)[k] for i, k in enumerate(held))
         return Independent(points, tuple(w[k] / w[k].sum() for w, k in zip(meta.marginals, held, strict=True)))
+
+
+def _action(policy: Any, actions: int) -> Tensor:
+    """A vector as it is, and the number of an action as the strategy that always plays it, float64."""
+    return policy.double() if isinstance(policy, Tensor) else torch.eye(actions, dtype=torch.float64)[policy]
 
 
 def _of_points(game: Game, met: Sequence[tuple[Sequence[Tensor], Tensor]], x: tuple[Tensor, ...]) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from ray.rllib.core.columns import Columns
@@ -55,6 +55,12 @@ class TurnBasedResponse(Response, TurnBasedTask):
         greedy = torch.nn.functional.one_hot(logits.argmax(-1), self.game.n_actions).double()
         table[self._seat(player).rows] = greedy if self.form == "greedy" else logits.softmax(-1)
         return table
+
+    def _given(self, player: int, policy: Any) -> Tensor:
+        """A table of probabilities, or the action of each state."""
+        if policy.ndim == 2:
+            return policy.double()
+        return torch.nn.functional.one_hot(policy.long(), self.game.n_actions).double()
 
     # Gradients
 
