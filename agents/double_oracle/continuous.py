@@ -187,12 +187,13 @@ class _Best:
 
     @property
     def gap(self) -> float:
-        """The NashConv of the two mixtures; rounding may make the bounds cross."""
-        return max(self.upper - self.lower, 0.0)
+        """The NashConv of the two mixtures."""
+        lower, upper = self.bounds
+        return upper - lower
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """The bounds in order."""
+        """The bounds in order: rounding may make them cross."""
         return min(self.lower, self.upper), max(self.lower, self.upper)
 
     def update(self, found: _Solution, payoffs: Tensor) -> None:
