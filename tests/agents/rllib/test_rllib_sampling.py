@@ -10,6 +10,7 @@ from torch import Tensor
 from strategic_envs.agents.rllib import rollout_markov as markov_file
 from strategic_envs.agents.rllib import rollout_one_shot as one_shot_file
 from strategic_envs.agents.rllib import rollout_turn_based as turn_based_file
+from strategic_envs.agents.rllib.exact_turn_based import regularised_fields
 from strategic_envs.agents.rllib.sampling import (
     Scores,
     action_cdf,
@@ -165,14 +166,17 @@ def test_markov_scores_are_unbiased(monkeypatch: pytest.MonkeyPatch, two_rooms, 
         assert (estimate - exact).abs().max() < 1e-12
 
 
-def test_turn_based_scores_are_unbiased(monkeypatch: pytest.MonkeyPatch, nim) -> None:
+@pytest.mark.parametrize("temperature", [0.0, 0.4])
+def test_turn_based_scores_are_unbiased(monkeypatch: pytest.MonkeyPatch, nim, temperature: float) -> None:
     logits = [torch.randn(5, 2, generator=stream(i), dtype=torch.float64) for i in range(2)]
 
     def policy(i: int) -> Callable[[Tensor, Tensor], Tensor]:
         return lambda obs, mask: logits[i][obs.argmax(-1)].masked_fill(~mask, -1e30)
 
     def play() -> list[Scores]:
-        scores, _ = turn_based_file.rollout_turn_based(nim, [policy(0), policy(1)], 2, stream())
+        scores, _ = turn_based_file.rollout_turn_based(
+            nim, [policy(0), policy(1)], 2, stream(), temperature=temperature
+        )
         return [  # the observation is the number of stones, on which the policy depends
             Scores(s.obs, None, torch.zeros(5, 2, dtype=torch.float64).index_add_(0, s.obs.argmax(-1), s.coefficient))
             for s in scores
@@ -203,7 +207,10 @@ def test_turn_based_scores_are_unbiased(monkeypatch: pytest.MonkeyPatch, nim) ->
         tables = [
             (leaf if j == i else v)[stones].masked_fill(~allowed, -1e30).softmax(-1) for j, v in enumerate(logits)
         ]
-        (exact,) = torch.autograd.grad(nim.values(nim.merge(tuple(tables)))[0, i], leaf)
+        slopes = regularised_fields(nim, [t.detach() for t in tables], temperature=temperature)
+        (exact,) = torch.autograd.grad(tables[i], leaf, slopes[i], retain_graph=True)
+        if temperature == 0:
+            assert exact.allclose(torch.autograd.grad(nim.values(nim.merge(tuple(tables)))[0, i], leaf)[0], atol=1e-12)
         leaf = logits[i].clone().requires_grad_()
         masked = leaf.masked_fill(torch.tensor([[True, True], [False, True], *[[False, False]] * 3]), -1e30)
         (estimate,) = torch.autograd.grad(score_objective(masked, expected[i]), leaf)
