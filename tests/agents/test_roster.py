@@ -81,7 +81,7 @@ def test_everybody_plays_every_environment_with_a_preset(name: str) -> None:
         json.dumps(agent(name).preset(environment))  # it goes into run folders
 
 
-@pytest.mark.parametrize("name", [n for n in agents() if n not in NAMED])
+@pytest.mark.parametrize("name", [n for n in agents() if n in described() and n not in NAMED])
 def test_a_dynamic_refuses_an_environment_or_has_a_preset_with_all_its_settings(name: str) -> None:
     assert agent(name).refuses("continuous_game_v0") is None
     for environment in list_environments():
@@ -92,6 +92,20 @@ def test_a_dynamic_refuses_an_environment_or_has_a_preset_with_all_its_settings(
         preset = agent(name).preset(environment)
         assert set(described()[name].settings) <= set(preset) and preset["iterations"] >= 20
         assert ("step_size" in preset) == ("step_size" in described()[name].settings)
+        json.dumps(preset)
+
+
+@pytest.mark.parametrize("name", ["double_oracle", "psro"])
+def test_populations_answer_in_every_environment_with_opponents(name: str) -> None:
+    for environment in list_environments():
+        if environment == "layers_v0":
+            assert agent(name).refuses(environment) == (
+                "the layers of a network share one loss: nobody is there to be answered"
+            )
+            continue
+        preset = agent(name).preset(environment)
+        assert preset["iterations"] >= 10
+        assert ("oracle_steps" in preset) == (name == "psro")
         json.dumps(preset)
 
 
