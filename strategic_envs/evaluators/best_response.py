@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from strategic_envs.errors import InvalidGameError, InvalidStrategyError
-from strategic_envs.evaluators.expectation import joint_play, tabulate
+from strategic_envs.evaluators.expectation import joint_play, merged_policy, tabulate
 from strategic_envs.evaluators.numeric import improve, maximise, refine
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
@@ -24,7 +24,7 @@ from strategic_envs.play import BestResponse, Empirical, Independent
 from strategic_envs.profile import Profile
 from strategic_envs.seeding import torch_stream
 
-__all__ = ["best_response"]
+__all__ = ["all_responses", "best_response"]
 
 _GLOBAL_DIMENSION = 32  # above this many own dimensions no search is called global: the present strategy is improved
 _ROWS = 2**18  # profiles evaluated in one call
@@ -95,8 +95,24 @@ def _(game: MarkovGame, player: int, play: object, certify: float | None = None)
 @best_response.register(TurnBasedGame)
 def _(game: TurnBasedGame, player: int, play: object, certify: float | None = None) -> BestResponse:
     _check_player(game, player)
-    table, value = game.best_response(game.merge(tabulate(game, play).policies), player)
+    table, value = game.best_response(merged_policy(game, play), player)
     return _exactly(table, float(value[0]))
+
+
+def all_responses(game: TurnBasedGame, play: object) -> tuple[list[float], list[BestResponse]]:
+    """Every player's utility and exact best response, in one sweep over the states; `play` as in `best_response`.
+
+    Example:
+        >>> from strategic_envs.games.tic_tac_toe import TicTacToe
+        >>> from strategic_envs.play import TabularPlay
+        >>> game = TicTacToe()
+        >>> utilities, replies = all_responses(game, TabularPlay((game.uniform_policy(),) * 2))
+        >>> round(utilities[0], 6), round(replies[0].value, 6)
+        (0.296825, 0.994792)
+    """
+    found = game.responses(merged_policy(game, play))
+    best = zip(found.tables, found.best[0].tolist(), strict=True)
+    return found.values[0].tolist(), [_exactly(table, value) for table, value in best]
 
 
 @best_response.register(Game)

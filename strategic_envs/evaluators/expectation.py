@@ -22,7 +22,7 @@ from strategic_envs.games.kinds.turn_based import TurnBasedGame
 from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.play import Empirical, Independent, TabularPlay
 
-__all__ = ["expected_utilities", "initial_utilities", "joint_play", "tabulate"]
+__all__ = ["expected_utilities", "initial_utilities", "joint_play", "merged_policy", "tabulate"]
 
 _ROWS = 2**18  # profiles evaluated in one call
 
@@ -121,31 +121,49 @@ def tabulate(game: MarkovGame | TurnBasedGame, play: object) -> TabularPlay:
         >>> uniform.policies[0].shape
         torch.Size([5478, 9])
     """
+    policies = _policies(game, play)
+    if isinstance(game, MarkovGame):
+        return TabularPlay(game.validate_policies(policies))
+    merged, graph = _merge(game, policies), game.state_graph()
+    mover = graph.mover.unsqueeze(-1)  # rows at which a player does not move may hold anything
+    return TabularPlay(tuple(torch.where(mover == i, merged, graph.uniform) for i in range(game.n_players)))
+
+
+def merged_policy(game: TurnBasedGame, play: object) -> Float[Tensor, "S A"]:
+    """Any play of a turn-based game as one valid table of the movers' rows; arguments and errors as of `tabulate`.
+
+    Example:
+        >>> from strategic_envs.games.tic_tac_toe import TicTacToe
+        >>> game = TicTacToe()
+        >>> merged_policy(game, (lambda seen, legal: legal / legal.sum(-1, keepdim=True),) * 2).shape
+        torch.Size([5478, 9])
+    """
+    return _merge(game, _policies(game, play))
+
+
+def _merge(game: TurnBasedGame, policies: tuple[Tensor, ...]) -> Tensor:
+    if len(policies) != game.n_players:
+        raise InvalidStrategyError(f"{game.name}: got {len(policies)} policies, expected {game.n_players}")
+    shape = game.state_graph().legal.shape
+    for i, table in enumerate(policies):
+        if table.shape != shape:
+            game.validate_policy(table, f"player_{i}")  # says what is wrong
+    same = all(table is policies[0] for table in policies)
+    return game.validate_policy(policies[0] if same else game.merge(policies))
+
+
+def _policies(game: MarkovGame | TurnBasedGame, play: object) -> tuple[Tensor, ...]:
+    """One table a player, not yet checked."""
     if isinstance(play, TabularPlay):
-        policies = play.policies
-    elif isinstance(play, Sequence) and len(play) and all(callable(p) and not isinstance(p, Tensor) for p in play):
+        return play.policies
+    if isinstance(play, Sequence) and len(play) and all(callable(p) and not isinstance(p, Tensor) for p in play):
         if len(play) != game.n_players:
             raise InvalidStrategyError(f"{game.name}: got {len(play)} policies, expected {game.n_players}")
         with torch.no_grad():
-            policies = tuple(_tabulate_one(game, i, p) for i, p in enumerate(play))
-    else:
-        raise InvalidStrategyError(
-            f"{game.name}: got play of type {type(play).__name__}, expected TabularPlay((table, ...)) or a tuple of "
-            "functions policy(observations) -> action probabilities, one a player"
-        )
-    if isinstance(game, MarkovGame):
-        return TabularPlay(game.validate_policies(policies))
-    if len(policies) != game.n_players:
-        raise InvalidStrategyError(f"{game.name}: got {len(policies)} policies, expected {game.n_players}")
-    mover = game.state_graph().mover.unsqueeze(-1)
-    uniform = game.uniform_policy()  # rows at which a player does not move may hold anything
-    return TabularPlay(
-        tuple(
-            game.validate_policy(
-                torch.where(mover == i, p.double(), uniform) if p.shape == uniform.shape else p, f"player_{i}"
-            )
-            for i, p in enumerate(policies)
-        )
+            return tuple(_tabulate_one(game, i, p) for i, p in enumerate(play))
+    raise InvalidStrategyError(
+        f"{game.name}: got play of type {type(play).__name__}, expected TabularPlay((table, ...)) or a tuple of "
+        "functions policy(observations) -> action probabilities, one a player"
     )
 
 

@@ -15,8 +15,14 @@ from dataclasses import dataclass
 import torch
 
 from strategic_envs.errors import InvalidGameError, InvalidSettingError
-from strategic_envs.evaluators.best_response import best_response
-from strategic_envs.evaluators.expectation import expected_utilities, initial_utilities, joint_play, tabulate
+from strategic_envs.evaluators.best_response import all_responses, best_response
+from strategic_envs.evaluators.expectation import (
+    expected_utilities,
+    initial_utilities,
+    joint_play,
+    merged_policy,
+    tabulate,
+)
 from strategic_envs.evaluators.gap import Gap
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
@@ -76,7 +82,9 @@ def gains(
         >>> gains(pennies, pennies.profile([0.5, 0.5], [1.0, 0.0])).gain
         (1.0, 0.0)
     """
-    if isinstance(game, MarkovGame | TurnBasedGame):
+    if isinstance(game, TurnBasedGame) and replies is None:
+        utilities, replies = all_responses(game, play)
+    elif isinstance(game, MarkovGame | TurnBasedGame):
         play = tabulate(game, play)
         utilities = initial_utilities(game, play.policies).tolist()
     elif isinstance(game, Game):
@@ -130,6 +138,8 @@ def nash_conv(game: object, play: object, *, certify: float | None = None) -> Ga
         >>> nash_conv(pennies, pennies.profile([0.5, 0.5], [1.0, 0.0])).value
         1.0
     """
+    if isinstance(game, TurnBasedGame):  # the same numbers as below, without the tables that reach them
+        return Gap.total(game.gains(merged_policy(game, play)))
     return gains(game, independent(play), certify=certify).total()
 
 

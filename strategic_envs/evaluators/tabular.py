@@ -2,7 +2,8 @@
 
 A player's set is a product of simplices, one a state. In a Markov game the own-utility gradient is
 `d(s) Q_i(s, a)`, with d the discounted share of periods spent in s and Q_i the value of an action against the others
-(Sutton et al. 2000), so the Frank-Wolfe gap is `sum_s d(s) (max_a Q_i(s, a) - v_i(s))`.
+(Sutton et al. 2000), so the Frank-Wolfe gap is `sum_s d(s) (max_a Q_i(s, a) - v_i(s))`. In a turn-based game d(s) is
+the probability of reaching s, and only the states where the player moves count: one sweep forward, one backward.
 """
 
 from __future__ import annotations
@@ -11,7 +12,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from strategic_envs.evaluators.expectation import initial_utilities
 from strategic_envs.evaluators.gap import Gap
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
@@ -41,14 +41,13 @@ def tabular_fields(game: MarkovGame | TurnBasedGame, play: TabularPlay) -> tuple
     """Every player's gradient of its own expected utility by the entries of its policy table."""
     if isinstance(game, MarkovGame):
         return _markov_fields(game, play.policies)
-    fields: list[Tensor] = []
-    for i in range(game.n_players):
-        with torch.enable_grad():
-            leaf = play.policies[i].detach().double().clone().requires_grad_(True)
-            tables = tuple(leaf if j == i else p.detach() for j, p in enumerate(play.policies))
-            (g,) = torch.autograd.grad(initial_utilities(game, tables)[i], leaf)
-        fields.append(g)
-    return tuple(fields)
+    return _turn_based_fields(game, game.merge(play.policies).detach())
+
+
+def _turn_based_fields(game: TurnBasedGame, policy: Tensor) -> tuple[Tensor, ...]:
+    graph, values = game.state_graph(), game.values(policy)
+    share = game.reach(policy).unsqueeze(-1) * graph.allowed
+    return tuple((1 - graph.theirs[i]) * share * values[:, i][graph.child] for i in range(game.n_players))
 
 
 def _markov_fields(game: MarkovGame, policies: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -16,50 +16,29 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from strategic_envs.errors import IllegalActionError, InvalidGameError, InvalidStrategyError
+from strategic_envs.errors import IllegalActionError, InvalidStrategyError
+from strategic_envs.games.kinds import sweeps
 from strategic_envs.games.kinds.known import Known
+from strategic_envs.games.kinds.state_graph import StateGraph, explore
 
-__all__ = ["StateGraph", "TurnBasedGame"]
+__all__ = ["Responses", "StateGraph", "TurnBasedGame"]
+
+_TOLERANCE = 1e-5  # by which the probabilities of a policy may miss a sum of one; they are normalised
 
 
 @dataclass(frozen=True, eq=False)
-class StateGraph:
-    """All reachable states, in order of moves made (a *level* is the states after the same number of moves).
+class Responses:
+    """What a policy pays, and every player's best response to it.
 
     Args:
-        states: Codes `(S,)`; the initial state is row 0.
-        mover: Whose turn it is `(S,)`; at terminal states, meaningless.
-        terminal: `(S,)`.
-        legal: `(S, A)`, all False at terminal states.
-        child: Row of the state each action leads to `(S, A)`; 0 where illegal.
-        returns: Payoffs at terminal states `(S, n)`, zero elsewhere.
-        levels: Row ranges, one a level.
+        values: Expected payoffs under the policy `(S, n)`.
+        best: For each player what its best response pays `(S, n)`.
+        tables: For each player the policy with its rows replaced by a best action (ties to the lowest).
     """
 
-    states: Int[Tensor, " S"]
-    mover: Int[Tensor, " S"]
-    terminal: Bool[Tensor, " S"]
-    legal: Bool[Tensor, "S A"]
-    child: Int[Tensor, "S A"]
-    returns: Float[Tensor, "S n"]
-    levels: tuple[slice, ...]
-
-    @cached_property
-    def _order(self) -> tuple[Tensor, Tensor]:
-        order = self.states.argsort()
-        return self.states[order], order
-
-    def index(self, states: Int[Tensor, "*batch"]) -> Int[Tensor, "*batch"]:
-        """The rows of given states.
-
-        Raises:
-            InvalidStrategyError: If a state is not reachable.
-        """
-        codes, order = self._order
-        position = torch.searchsorted(codes, states).clamp(max=len(codes) - 1)
-        if not bool((codes[position] == states).all()):
-            raise InvalidStrategyError("got a state that cannot be reached from the initial state")
-        return order[position]
+    values: Float[Tensor, "S n"]
+    best: Float[Tensor, "S n"]
+    tables: tuple[Float[Tensor, "S A"], ...]
 
 
 class TurnBasedGame(ABC):
@@ -131,34 +110,7 @@ class TurnBasedGame(ABC):
 
     @cached_property
     def _graph(self) -> StateGraph:
-        level = torch.tensor([self.initial()], dtype=torch.int64)
-        found: list[Tensor] = []
-        while len(level):
-            found.append(level)
-            if len(found) > self.max_moves + 1:
-                raise InvalidGameError(f"{self.name}: a play lasts longer than max_moves={self.max_moves}")
-            rows, actions = self.legal(level).nonzero(as_tuple=True)
-            level = torch.unique(self.step(level[rows], actions))
-        states = torch.cat(found)
-        if len(torch.unique(states)) != len(states):
-            raise InvalidGameError(
-                f"{self.name}: a state is reached after different numbers of moves; its code must count them"
-            )
-        ends = torch.tensor([len(f) for f in found]).cumsum(0).tolist()
-        legal = self.legal(states)
-        order = states.argsort()
-        child = torch.zeros(len(states), self.n_actions, dtype=torch.int64)
-        rows, actions = legal.nonzero(as_tuple=True)
-        child[rows, actions] = order[torch.searchsorted(states[order], self.step(states[rows], actions))]
-        return StateGraph(
-            states=states,
-            mover=self.mover(states),
-            terminal=self.terminal(states),
-            legal=legal,
-            child=child,
-            returns=self.returns(states),
-            levels=tuple(slice(a, b) for a, b in zip([0, *ends[:-1]], ends, strict=True)),
-        )
+        return explore(self)
 
     def state_graph(self) -> StateGraph:
         """The graph of all reachable states, built once."""
@@ -166,11 +118,14 @@ class TurnBasedGame(ABC):
 
     def uniform_policy(self) -> Float[Tensor, "S A"]:
         """The policy that draws a legal action uniformly, as a table over the state graph."""
-        legal = self.state_graph().legal.double()
-        return legal / legal.sum(-1, keepdim=True).clamp(min=1)
+        return self.state_graph().uniform.clone()
 
-    def validate_policy(self, policy: Float[Tensor, "S A"], who: str = "the policy") -> Float[Tensor, "S A"]:
+    def validate_policy(self, policy: Float[Tensor, "S A"], who: str | None = None) -> Float[Tensor, "S A"]:
         """Returns a policy table in float64 if it is a distribution over legal actions at every non-terminal state.
+
+        Args:
+            policy: The table; rows of terminal states may hold anything.
+            who: Whose it is, for the message; by default the player that moves where it is wrong.
 
         Raises:
             InvalidStrategyError: If a shape, a sum, a sign or a probability of an illegal action is wrong.
@@ -178,39 +133,82 @@ class TurnBasedGame(ABC):
         graph = self.state_graph()
         if policy.shape != graph.legal.shape:
             raise InvalidStrategyError(
-                f"{self.name}, {who}: got shape {tuple(policy.shape)}, "
+                f"{self.name}, {who or 'the policy'}: got shape {tuple(policy.shape)}, "
                 f"expected {tuple(graph.legal.shape)} (states, actions)"
             )
-        table, live = policy.double(), ~graph.terminal
-        if not table[live].isfinite().all() or bool((table[live] < 0).any()):
-            raise InvalidStrategyError(f"{self.name}, {who}: got a probability that is negative, NaN or infinite")
-        if bool((table[live] * ~graph.legal[live]).any()):
-            raise InvalidStrategyError(
-                f"{self.name}, {who}: got probability on an illegal action: mask them and normalise"
-            )
-        off = (table[live].sum(-1) - 1).abs().max()
-        if off > 1e-5:
-            raise InvalidStrategyError(
-                f"{self.name}, {who}: probabilities sum to {1 + float(off):.6g} away from 1 at some state"
-            )
-        table = table * graph.legal
-        return table / table.sum(-1, keepdim=True).clamp(min=torch.finfo(torch.float64).tiny)
+        given = policy.double()
+        table = given * graph.allowed
+        if not bool(table.amin() >= 0):  # NaN: perhaps only in rows of terminal states, which may hold anything
+            table = torch.where(graph.legal, given, 0.0)
+        total = table.sum(-1) + graph.terminal
+        proper = table.amin() >= 0 and (total - 1).abs().amax() <= _TOLERANCE
+        if not proper or _flat(given).take(graph.forbidden).any():
+            raise InvalidStrategyError(f"{self.name}, {self._fault(given, who)}")
+        return table.div_(total.unsqueeze(-1))
+
+    def _fault(self, table: Tensor, who: str | None) -> str:
+        """What is wrong with a policy table, and where first."""
+        graph = self.state_graph()
+        live, total = ~graph.terminal, (table * graph.legal).sum(-1)
+        for wrong, text in (
+            (~(table.isfinite() & (table >= 0)).all(-1), "got a probability that is negative, NaN or infinite"),
+            (((table != 0) & ~graph.legal).any(-1), "got probability on an illegal action: mask them and normalise"),
+            (~((total - 1).abs() <= _TOLERANCE), "got probabilities that sum to {:.6g}, not to 1"),
+        ):
+            rows = (wrong & live).nonzero()
+            if len(rows):
+                row = int(rows[0])
+                owner = who or f"player_{int(graph.mover[row])}"
+                return f"{owner}: {text.format(float(total[row]))} (at state {int(graph.states[row])}, row {row})"
+        raise AssertionError("a policy was refused that has no fault")
 
     def merge(self, policies: tuple[Tensor, ...]) -> Float[Tensor, "S A"]:
         """One table from one policy a player: at each state the mover's row."""
+        if all(p is policies[0] for p in policies):
+            return policies[0].double().clone()
         mover = self.state_graph().mover
+        if len(policies) == 2:
+            return torch.where((mover == 0).unsqueeze(-1), policies[0].double(), policies[1].double())
         stacked = torch.stack([p.double() for p in policies])
         return stacked[mover, torch.arange(len(mover))]
 
     def values(self, policy: Float[Tensor, "S A"]) -> Float[Tensor, "S n"]:
-        """Expected payoffs of every player from every state when all follow the merged table `policy`."""
+        """Expected payoffs of every player from every state when all follow the merged table `policy`.
+
+        Differentiable in the policy.
+        """
         graph = self.state_graph()
-        value = graph.returns.clone()
-        for level in reversed(graph.levels):
-            live = ~graph.terminal[level]
-            ahead = value[graph.child[level]]
-            value[level] = torch.where(live.unsqueeze(-1), (policy[level].unsqueeze(-1) * ahead).sum(-2), value[level])
-        return value
+        if policy.requires_grad and torch.is_grad_enabled():
+            return sweeps.backward_torch(graph.sweep_levels, graph.returns, policy.double())
+        found = sweeps.backward(graph.sweep_levels, graph.returns_of_players, _flat(policy))
+        return torch.from_numpy(found.values).T
+
+    def responses(self, policy: Float[Tensor, "S A"]) -> Responses:
+        """The values of a merged table and every player's exact best response to it, in one sweep.
+
+        Example:
+            >>> from strategic_envs.games.tic_tac_toe import TicTacToe
+            >>> game = TicTacToe()
+            >>> [round(v, 6) for v in game.responses(game.uniform_policy()).best[0].tolist()]
+            [0.994792, 0.924868]
+        """
+        graph, players = self.state_graph(), range(self.n_players)
+        found = sweeps.backward(graph.sweep_levels, graph.returns_of_players, _flat(policy), players)
+        tables = tuple(self._replied(policy, i, found.chosen[i]) for i in players)
+        return Responses(torch.from_numpy(found.values).T, torch.from_numpy(found.best).T, tables)
+
+    def gains(self, policy: Float[Tensor, "S A"]) -> tuple[float, ...]:
+        """What each player gains from the initial state by a best response to a merged table of all.
+
+        Example:
+            >>> from strategic_envs.games.tic_tac_toe import TicTacToe
+            >>> game = TicTacToe()
+            >>> round(sum(game.gains(game.uniform_policy())) - 116101 / 60480, 12)
+            0.0
+        """
+        graph, players = self.state_graph(), range(self.n_players)
+        found = sweeps.backward(graph.sweep_levels, graph.returns_of_players, _flat(policy), players, choose=False)
+        return tuple((found.best[:, 0] - found.values[:, 0]).tolist())
 
     def best_response(
         self, policy: Float[Tensor, "S A"], player: int
@@ -221,27 +219,33 @@ class TurnBasedGame(ABC):
             The table with the player's rows replaced by a best action (ties to the lowest), and the player's values.
         """
         graph = self.state_graph()
-        value = graph.returns[:, player].clone()
-        table = policy.double().clone()
-        for level in reversed(graph.levels):
-            ahead = value[graph.child[level]]
-            mean = (policy[level] * ahead).sum(-1)
-            masked = ahead.masked_fill(~graph.legal[level], -torch.inf)
-            best, action = masked.max(-1).values, masked.argmax(-1)
-            mine = (graph.mover[level] == player) & ~graph.terminal[level]
-            value[level] = torch.where(graph.terminal[level], value[level], torch.where(mine, best, mean))
-            greedy = torch.nn.functional.one_hot(action, self.n_actions).double()
-            table[level] = torch.where(mine.unsqueeze(-1), greedy, table[level])
-        return table, value
+        found = sweeps.backward(graph.sweep_levels, graph.returns_of_players, _flat(policy), [player])
+        return self._replied(policy, player, found.chosen[0]), torch.from_numpy(found.best[0])
+
+    def _replied(self, policy: Tensor, player: int, chosen: sweeps.Places) -> Tensor:
+        graph = self.state_graph()
+        table = policy.detach().double() * graph.theirs[player]
+        table.view(-1)[torch.from_numpy(chosen)] = 1.0
+        return table
+
+    def reach(self, policy: Float[Tensor, "S A"]) -> Float[Tensor, " S"]:
+        """The probability that play by the merged table `policy` comes through each state.
+
+        Example:
+            >>> from strategic_envs.games.tic_tac_toe import TicTacToe
+            >>> game = TicTacToe()
+            >>> reach = game.reach(game.uniform_policy())
+            >>> round(float(reach[game.state_graph().terminal].sum()), 12)
+            1.0
+        """
+        graph = self.state_graph()
+        return torch.from_numpy(sweeps.forward(graph.sweep_levels, _flat(policy), len(graph.states)))
 
     def optimal_values(self) -> Float[Tensor, "S n"]:
         """Payoffs from every state under perfect play (backward induction; ties to the lowest action)."""
         graph = self.state_graph()
-        value = graph.returns.clone()
-        for level in reversed(graph.levels):
-            ahead = value[graph.child[level]]
-            own = ahead.gather(-1, graph.mover[level].view(-1, 1, 1).expand(-1, self.n_actions, 1)).squeeze(-1)
-            action = own.masked_fill(~graph.legal[level], -torch.inf).argmax(-1)
-            chosen = ahead[torch.arange(len(action)), action]
-            value[level] = torch.where(graph.terminal[level].unsqueeze(-1), value[level], chosen)
-        return value
+        return torch.from_numpy(sweeps.optimal(graph.sweep_levels, graph.returns_of_players)).T
+
+
+def _flat(policy: Tensor) -> sweeps.Numbers:
+    return policy.detach().double().reshape(-1).numpy()
