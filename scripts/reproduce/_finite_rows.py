@@ -12,7 +12,7 @@ from strategic_envs.games.catalogue import game
 from strategic_envs.scripts.reproduce._continuous_rows import PROTOTYPE, row
 from strategic_envs.seeding import torch_stream
 
-__all__ = ["finite_rows"]
+__all__ = ["finite_rows", "larger_number_rows"]
 
 _RANDOM_TIES = {4: 2.98, 8: 3.65, 16: 4.35, 32: 5.03, 64: 5.78, 128: 6.38, 256: 7.33}
 _SEEDS = 40
@@ -22,10 +22,11 @@ _TOLERANCES = (0.5, 0.2, 0.1, 0.05)
 
 def finite_rows(seed: int, quick: bool) -> list[dict[str, Any]]:
     """All rows; with `quick` smaller games only."""
-    return [*_larger_number(seed, quick), *_hide_and_seek(quick), *_gaussian(seed, quick)]
+    return [*larger_number_rows(seed, quick), *_hide_and_seek(quick), *_gaussian(seed, quick)]
 
 
-def _larger_number(seed: int, quick: bool) -> list[dict[str, Any]]:
+def larger_number_rows(seed: int, quick: bool) -> list[dict[str, Any]]:
+    """The larger number up to N: what the tie-break and the tolerance decide."""
     sizes = (2, 4, 8, 16, 32, 64) if quick else (2, 4, 8, 16, 32, 64, 128, 256)
     rows = []
     for n in sizes:

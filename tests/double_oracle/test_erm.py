@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from strategic_envs.agents.double_oracle.erm import ActionOracle, FullGame, erm_oracle
+from strategic_envs.agents.double_oracle.unbounded import UnboundedLargerNumber
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import InvalidSettingError, InvalidStrategyError, UnknownNameError
 from strategic_envs.evaluators.gaps import cce_gap, gains
@@ -25,23 +26,10 @@ def truncated(n: int) -> NormalFormGame:
     return game
 
 
-class UnboundedLargerNumber:
-    """The larger number over 0, 1, 2, ...: a response is one more than the largest number that is played."""
-
-    name, n_actions, payoff_range = "larger_number", (None, None), 2.0
-
-    def payoffs(self, actions: Sequence[Sequence[int]]) -> Tensor:
-        x, y = (torch.tensor(held, dtype=torch.float64) for held in actions)
-        u = (x[:, None] - y).sign()
-        return torch.stack([u, -u])
-
-    def reply(self, player: int, actions: Sequence[Sequence[int]], probability: Tensor) -> tuple[int, float]:
-        return max(actions[1 - player]) + 1, 1.0
+THRESHOLDS = [(8, 2263), pytest.param(16, 6279, marks=SLOW), pytest.param(32, 16465, marks=SLOW)]
 
 
-@pytest.mark.parametrize(
-    ("n", "rounds"), [(8, 2263), pytest.param(16, 6279, marks=SLOW), pytest.param(32, 16465, marks=SLOW)]
-)
+@pytest.mark.parametrize(("n", "rounds"), THRESHOLDS)
 def test_on_thresholds_up_to_n_it_takes_exactly_n_phases(n: int, rounds: int) -> None:
     result = erm_oracle(truncated(n), epsilon=0.4)
     assert len(result.history) == n and result.rounds == rounds and result.outcome is Outcome.CONVERGED
