@@ -131,9 +131,7 @@ def _trained(path: Path, game: TurnBasedGame, address: str | None) -> TabularPla
     checkpoint, _ = locate_checkpoint(path)
     require("ray.rllib", "rllib", "A checkpoint")
     with ray_session([], address):
-        theirs, play = checkpoint_play(checkpoint)
-    if theirs.name != game.name:
-        raise CheckpointError(f"{path} is of the game {theirs.name}, expected one of {game.name}")
+        _, play = checkpoint_play(checkpoint, f"{game.name}_v0")
     try:
         return tabulate(game, play)
     except InvalidStrategyError as error:

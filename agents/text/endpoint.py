@@ -156,8 +156,8 @@ class ChatEndpoint:
             guard.daemon = True
             guard.start()
             connection.request("POST", f"{url.path.rstrip('/')}/chat/completions", json.dumps(request), headers)
-            response = connection.getresponse()
-            body = response.read(_LARGEST + 1)
+            with connection.getresponse() as response:
+                body = response.read(_LARGEST + 1)
             if late.is_set():
                 raise TimeoutError
             if len(body) > _LARGEST:

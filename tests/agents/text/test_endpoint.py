@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 
 import pytest
@@ -137,7 +138,7 @@ def test_a_host_that_does_not_exist_refuses():
 
 
 def test_a_server_that_closes_the_connection_refuses(server):
-    server.reply = lambda handler, body: handler.connection.close()
+    server.reply = lambda handler, body: handler.connection.shutdown(socket.SHUT_RDWR)
     assert fails(endpoint(server.url, tries=1)).kind in ("refused", "malformed")
 
 
