@@ -51,7 +51,7 @@ RUNS = (
         {"exploring_starts": 0.0, "entropy": 0.0, "step_size": 30.0},
         reaches=False,
     ),
-    Run("control: stock PPO", "ppo", reaches=False),
+    Run("control: stock PPO, 10,240 moves", "ppo", reaches=False),
 )
 _EXACT = {"field": "exact", "entropy": 0.0, "evaluate_every": 4}
 QUICK = (

@@ -129,7 +129,7 @@ def _draw(path: Path, curves: Mapping[str, Sequence[Learned]], found: PSROResult
     """Exploitability of sampled self-play by moves played, of everything by seconds, and of PSRO by iteration."""
     gaps = [record.gap / 2 for record in found.history]
     sampled = {k: _series(v, "steps") for k, v in curves.items() if "exact" not in k}
-    timed = {k: _series(v, "seconds") for k, v in curves.items()} | {_PSRO: (list(seconds), gaps)}
+    timed = {_PSRO: (list(seconds), gaps)} | {k: _series(v, "seconds") for k, v in curves.items()}
     panels = [(sampled, "Self-play from samples", "moves played")] if sampled else []
     panels += [(timed, "All, by time", "seconds on this machine, start included")]
     panels += [({_PSRO: (range(1, len(gaps) + 1), gaps)}, "PSRO with exact replies", "iteration")]
@@ -141,6 +141,7 @@ def _draw(path: Path, curves: Mapping[str, Sequence[Learned]], found: PSROResult
             title=title,
             xlabel=xlabel,
             levels={"random play": 116101 / 120960, "aim": _AIM},
+            ylabel="exploitability (0 is drawn at 1e-4)",
             floor=1e-4,
             colours=_COLOURS,
             dashed=[k for k in series if "network" in k or "control" in k],
