@@ -20,6 +20,7 @@ from torch import Tensor
 
 from strategic_envs.agents.double_oracle.meta.base import MetaSolution
 from strategic_envs.agents.double_oracle.psro import (
+    Populations,
     PSROState,
     Reply,
     ResponseOracle,
@@ -217,7 +218,7 @@ class DoubleOracle(GameDynamics):
             **{f"support_{i}": int((self.solution.marginals[i] > 1e-12).sum()) for i in players},
         }
 
-    def mixture(self) -> tuple[tuple[tuple[Tensor, ...], ...], tuple[Tensor, ...]]:
+    def mixture(self) -> tuple[Populations, tuple[Tensor, ...]]:
         """The populations, and with which probabilities each player draws a policy of its own before a game."""
         sizes = [len(p) for p in self.psro.populations]
         return self.psro.populations, padded(self.solution, sizes).marginals

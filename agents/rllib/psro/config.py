@@ -8,7 +8,7 @@ row = algorithm.train()       # one iteration: a reply of every player, their pa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 from ray.rllib.algorithms.algorithm_config import NotProvided
 
@@ -26,8 +26,6 @@ ORACLES = ("learned", "ppo", "dqn", "exact")
 _FORMS = {"learned": "parameters", "ppo": "parameters", "dqn": "greedy", "exact": "strategies"}
 _STARTS = ("best", "newest", "fresh")
 
-Oracle = Literal["learned", "ppo", "dqn", "exact"]
-
 
 class DoubleOracleConfig(GameDynamicsConfig):
     """PSRO: populations that grow by replies to a mixture of themselves.
@@ -40,15 +38,15 @@ class DoubleOracleConfig(GameDynamicsConfig):
         from strategic_envs.agents.rllib.psro.algorithm import DoubleOracle
 
         super().__init__(algo_class or DoubleOracle)
-        self.oracle: Oracle = "learned"
+        self.oracle = "learned"
         self.oracle_steps = 100
         self.oracle_options: Mapping[str, Any] = {}
         self.meta_solver: str | None = None
         self.meta_options: Mapping[str, Any] = {}
-        self.payoffs: Literal["exact", "sampled"] = "exact"
+        self.payoffs = "exact"
         self.games_per_cell = 1000
         self.cells_per_unit = 64
-        self.warm_start: Literal["best", "newest", "fresh"] | None = None
+        self.warm_start: str | None = None
         self.tremble = 0.0
         self.tolerance = 1e-9
         self.units_per_iteration: int | None = None
@@ -56,15 +54,15 @@ class DoubleOracleConfig(GameDynamicsConfig):
     def training(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         *,
-        oracle: Oracle = NotProvided,  # pyright: ignore[reportArgumentType]
+        oracle: str = NotProvided,  # pyright: ignore[reportArgumentType]
         oracle_steps: int = NotProvided,  # pyright: ignore[reportArgumentType]
         oracle_options: Mapping[str, Any] = NotProvided,  # pyright: ignore[reportArgumentType]
         meta_solver: str | None = NotProvided,  # pyright: ignore[reportArgumentType]
         meta_options: Mapping[str, Any] = NotProvided,  # pyright: ignore[reportArgumentType]
-        payoffs: Literal["exact", "sampled"] = NotProvided,  # pyright: ignore[reportArgumentType]
+        payoffs: str = NotProvided,  # pyright: ignore[reportArgumentType]
         games_per_cell: int = NotProvided,  # pyright: ignore[reportArgumentType]
         cells_per_unit: int = NotProvided,  # pyright: ignore[reportArgumentType]
-        warm_start: Literal["best", "newest", "fresh"] | None = NotProvided,  # pyright: ignore[reportArgumentType]
+        warm_start: str | None = NotProvided,  # pyright: ignore[reportArgumentType]
         tremble: float = NotProvided,  # pyright: ignore[reportArgumentType]
         tolerance: float = NotProvided,  # pyright: ignore[reportArgumentType]
         units_per_iteration: int | None = NotProvided,  # pyright: ignore[reportArgumentType]
@@ -168,7 +166,10 @@ class DoubleOracleConfig(GameDynamicsConfig):
 
             check_stock(self, task)
         if self.payoffs == "sampled" and not task.plays:
-            task.trial((), 1, None)  # pyright: ignore[reportArgumentType]  # says why not
+            raise InvalidSettingError(
+                f"{task.game.name}: got payoffs='sampled', but strategies are points and payoffs are exact: use "
+                "payoffs='exact'"
+            )
         self.make_meta_solver(task)
         if self.num_env_runners and not self.plays(task):
             raise InvalidSettingError(

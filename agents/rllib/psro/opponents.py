@@ -9,6 +9,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from strategic_envs.agents.double_oracle.meta.base import MetaSolution
+from strategic_envs.agents.double_oracle.psro import Populations
 
 __all__ = ["Opponents"]
 
@@ -25,11 +26,11 @@ class Opponents:
     """
 
     version: int
-    populations: tuple[tuple[Tensor, ...], ...]
+    populations: Populations
     others: tuple[Tensor, ...]
 
     @classmethod
-    def of(cls, version: int, populations: tuple[tuple[Tensor, ...], ...], meta: MetaSolution | None) -> Opponents:
+    def of(cls, version: int, populations: Populations, meta: MetaSolution | None) -> Opponents:
         """Those of a meta-strategy.
 
         Example:

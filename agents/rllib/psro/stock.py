@@ -40,8 +40,15 @@ __all__ = ["StockReplies", "check_stock"]
 _ENV = "strategic_envs_mixture"
 _PLAYS = 16  # how often a one-shot game is played in an episode
 _DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "ppo": {"envs": 32, "batch": 512, "lr": 3e-3, "num_epochs": 8, "minibatch_size": 512, "vf_clip_param": 1e6},
-    "dqn": {"envs": 8, "batch": 64, "lr": 1e-3, "epsilon": ((0, 1.0), (4000, 0.05)), "target_network_update_freq": 250},
+    "ppo": {"envs": 32, "batch": 512, "lr": 3e-3, "num_epochs": 8, "vf_clip_param": 1e6},
+    "dqn": {
+        "envs": 8,
+        "batch": 64,
+        "steps": 1000,  # of the environment, at least, in an iteration
+        "lr": 1e-3,
+        "epsilon": ((0, 1.0), (4000, 0.05)),
+        "target_network_update_freq": 250,
+    },
 }
 _DEVIATION = 0.5  # of Gaussians at the start, where half the range of an action is 1
 
@@ -73,9 +80,35 @@ def check_stock(config: DoubleOracleConfig, task: Response) -> None:
         )
     if isinstance(game, TurnBasedGame) and task.parameterisation != "network":
         raise InvalidSettingError(f"{game.name}: oracle={name!r} learns networks: leave out strategy='logits'")
-    unknown = set(config.oracle_options) & {"gamma", "replay_buffer_config"}
-    if unknown:
-        raise InvalidSettingError(f"oracle={name!r}: got options {sorted(unknown)}, which follow from the game")
+    stock_config(name, config.oracle_options)
+
+
+def stock_config(name: str, options: Mapping[str, Any]) -> AlgorithmConfig:
+    """The configuration of a stock algorithm, as far as no game is known.
+
+    Args:
+        name: `"ppo"` or `"dqn"`.
+        options: `envs` (copies of the environment), `batch` (steps of a batch) and settings of the algorithm's own
+            `training`; for DQN also `steps` (of the environment, in an iteration at least) and `epsilon`.
+
+    Raises:
+        InvalidSettingError: If an option is unknown, or makes no sense to the algorithm.
+    """
+    wanted = {**_DEFAULTS[name], **options}
+    envs, batch = wanted.pop("envs"), wanted.pop("batch")
+    wanted.pop("epsilon", None)  # of the module
+    config = DQNConfig() if name == "dqn" else PPOConfig()
+    config.env_runners(num_env_runners=0, num_envs_per_env_runner=envs)
+    config.learners(num_learners=0, num_gpus_per_learner=0)
+    if name == "dqn":
+        config.reporting(min_sample_timesteps_per_iteration=wanted.pop("steps"))
+        wanted = {"double_q": True, "dueling": False, "num_atoms": 1, "n_step": 1, **wanted}
+    else:
+        wanted = {"minibatch_size": min(batch, 512), **wanted}
+    try:
+        return config.training(train_batch_size_per_learner=batch, **wanted)
+    except (TypeError, ValueError) as error:
+        raise InvalidSettingError(f"oracle={name!r}: got options {dict(options)}: {error}") from error
 
 
 class StockReplies:
@@ -124,7 +157,7 @@ class StockReplies:
         return played(self.task.game.sets[player], mean)
 
     def _config(self, player: int, state: PSROState, seed: int) -> AlgorithmConfig:
-        game, options = self.task.game, {**_DEFAULTS[self.config.oracle], **self.config.oracle_options}
+        game = self.task.game
         env = dict(self.config.env_config)
         discount = game.discount if isinstance(game, MarkovGame) else 1.0
         if isinstance(game, Game):  # nothing is carried over: longer episodes only save overhead
@@ -138,20 +171,11 @@ class StockReplies:
             "choices": choices.numpy(),
             "weights": weights.numpy(),
         }
-        envs, batch = options.pop("envs"), options.pop("batch")
-        epsilon = options.pop("epsilon", None)
-        spec = self._module(player, state, seed, epsilon)
-        config = DQNConfig() if self.config.oracle == "dqn" else PPOConfig()
+        config = stock_config(self.config.oracle, self.config.oracle_options).training(gamma=discount)
         config.environment(_ENV, env_config=mixture, disable_env_checking=True)
-        config.env_runners(num_env_runners=0, num_envs_per_env_runner=envs)
-        config.learners(num_learners=0, num_gpus_per_learner=0)
-        config.rl_module(rl_module_spec=spec).debugging(seed=seed)
-        if self.config.oracle == "dqn":
-            config.env_runners(explore=True)
-            options = {"double_q": True, "dueling": False, "num_atoms": 1, "n_step": 1, **options}
-        return config.training(gamma=discount, train_batch_size_per_learner=batch, **options)
+        return config.rl_module(rl_module_spec=self._module(player, state, seed)).debugging(seed=seed)
 
-    def _module(self, player: int, state: PSROState, seed: int, epsilon: Any) -> RLModuleSpec:
+    def _module(self, player: int, state: PSROState, seed: int) -> RLModuleSpec:
         from strategic_envs.agents.rllib.ppo import ppo_modules
 
         spec = ppo_modules(self.learns, _DEVIATION)[self.task.players[player]]
@@ -161,6 +185,7 @@ class StockReplies:
             settings["policy"] = start.numpy()
         module = WARM[spec.module_class or object]
         if self.config.oracle == "dqn":
+            epsilon = {**_DEFAULTS["dqn"], **self.config.oracle_options}["epsilon"]
             settings["epsilon"] = [list(point) for point in epsilon] if isinstance(epsilon, tuple | list) else epsilon
             kinds = {MarkovGame: SoftmaxQ, TurnBasedGame: MaskedQ, NormalFormGame: LogitsQ}
             module = next(q for kind, q in kinds.items() if isinstance(self.task.game, kind))

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import torch
 from gymnasium import spaces
-from torch import Tensor
 
 from strategic_envs import registry
 from strategic_envs.envs.single_agent import SingleAgentEnv
@@ -38,7 +37,7 @@ class MixtureEnv(SingleAgentEnv):
         -1.0
     """
 
-    def __init__(self, env: Any, player: int, strategies: Sequence[Tensor], choices: Any, weights: Any) -> None:
+    def __init__(self, env: Any, player: int, strategies: Sequence[Any], choices: Any, weights: Any) -> None:
         super().__init__(env, player=player)
         others = [a for a in env.possible_agents if a != self.player]
         self._strategies = {a: np.asarray(s, dtype=np.float64) for a, s in zip(others, strategies, strict=True)}

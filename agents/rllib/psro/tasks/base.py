@@ -133,7 +133,7 @@ class Response(Task):
 
     def trial(self, strategies: Sequence[Tensor], games: int, generator: torch.Generator) -> tuple[Tensor, int]:
         """What they pay in games that are played: `(games, n)`, and the environment steps made."""
-        raise InvalidSettingError(f"{self.game.name}: strategies are points, so payoffs are exact: use payoffs='exact'")
+        raise NotImplementedError(f"{self.game.name}: no action is drawn here, so nothing can be sampled")
 
     def met(self, player: int, strategy: Tensor) -> float:
         """What a strategy pays a player on average against the opponents it faces, exactly."""

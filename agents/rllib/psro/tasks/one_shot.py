@@ -131,7 +131,7 @@ class CoordinatesResponse(Response, CoordinatesTask):
             )
         if options.field == "drawn":
             raise InvalidSettingError(
-                f"{game.name}: got field='drawn', but policies are compared on the data that the game holds: use 'exact'"
+                f"{game.name}: got field='drawn', but policies are compared on data that stay the same: use 'exact'"
             )
         super().__init__(game, replace(options, field="exact"), form=form, tremble=tremble)
 
