@@ -1,8 +1,8 @@
 """Projected replicator dynamics (Lanctot et al. 2017, section 3.1): a mixture that never drops a policy altogether.
 
 `x_i <- P(x_i + dt x_i (u_i(., x_-i) - u_i(x)))` from the uniform mixtures, where P is the Euclidean projection onto the
-distributions whose probabilities are at least gamma. The answer is the mean of all iterates: in a zero-sum game the
-iterates themselves circle around the equilibrium.
+distributions whose probabilities are at least gamma. The answer is the mean of all iterates, the start included: in a
+zero-sum game the iterates themselves circle around the equilibrium.
 """
 
 from __future__ import annotations
@@ -112,12 +112,12 @@ def _project(x, gamma):
 
 @compiled
 def _run(flat, sizes, dt, gamma, iterations):
-    """The mean of all iterates `(n, largest size)`."""
+    """The mean of the start and all iterates `(n, largest size)`."""
     n = len(sizes)
     x = np.zeros((n, sizes.max()))
     for i in range(n):
         x[i, : sizes[i]] = 1.0 / sizes[i]
-    mean = np.zeros(x.shape)
+    mean = x.copy()
     for _ in range(iterations):
         paid = _payoffs(flat, sizes, x)
         for i in range(n):
@@ -129,4 +129,4 @@ def _run(flat, sizes, dt, gamma, iterations):
                 x[i, a] += dt * x[i, a] * (paid[i, a] - average)
             _project(x[i, :k], gamma)
         mean += x
-    return mean / iterations
+    return mean / (iterations + 1)
