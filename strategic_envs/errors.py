@@ -20,6 +20,8 @@ __all__ = [
     "InvalidStrategyError",
     "MissingExtraError",
     "OracleError",
+    "OutOfBoundsActionError",
+    "OutOfOrderError",
     "UnknownNameError",
     "require",
 ]
@@ -72,6 +74,14 @@ class InvalidSettingError(ValueError):
 
 class IllegalActionError(InvalidStrategyError):
     """An action that the rules do not allow in this state."""
+
+
+class OutOfBoundsActionError(IllegalActionError, AssertionError):
+    """An action outside the action space; PettingZoo's AssertOutOfBoundsWrapper raises an AssertionError."""
+
+
+class OutOfOrderError(IllegalActionError, AssertionError):
+    """A call before `reset()`, or out of order; PettingZoo's OrderEnforcingWrapper raises an AssertionError."""
 
 
 class OracleError(TypeError):

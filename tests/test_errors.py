@@ -31,6 +31,10 @@ def test_an_unknown_name_goes_through_a_process_border() -> None:
         (errors.InvalidGameError, ValueError),
         (errors.InvalidStrategyError, ValueError),
         (errors.IllegalActionError, errors.InvalidStrategyError),
+        (errors.OutOfBoundsActionError, errors.IllegalActionError),
+        (errors.OutOfBoundsActionError, AssertionError),  # as of PettingZoo's wrappers
+        (errors.OutOfOrderError, errors.IllegalActionError),
+        (errors.OutOfOrderError, AssertionError),
         (errors.OracleError, TypeError),
         (errors.DataError, ValueError),
         (errors.CheckpointError, ValueError),

@@ -1,7 +1,8 @@
 """Tic-tac-toe: player_0 is X and moves first; +1 for a win, -1 for a loss, 0 for a draw.
 
 An action is a cell, numbered 0..8 row by row. A player observes 27 numbers (its own cells, the other's, the empty ones)
-and a mask of the empty cells on its turn. An illegal move raises an error and changes nothing, wrapped or not.
+and a mask of the empty cells on its turn. An illegal move raises an error and changes nothing. The environment checks
+order, bounds and legality itself, with the exceptions of PettingZoo's wrappers, so `env()` and `raw_env()` are alike.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pettingzoo.utils.wrappers import OrderEnforcingWrapper
 
 from strategic_envs.envs.faces.turn_based import TurnBasedEnv
 from strategic_envs.errors import require
@@ -50,6 +50,7 @@ class TicTacToeEnv(TurnBasedEnv):
 
     def render(self) -> str | NDArray[np.uint8] | None:
         """The board: text in mode `"ansi"`, an image `(300, 300, 3)` in `"rgb_array"`, a window in `"human"`."""
+        self._check_begun("render")
         if self.render_mode == "rgb_array":
             return board_image(self.state_code)
         if self.render_mode == "human":
@@ -100,7 +101,7 @@ def board_image(state: int) -> NDArray[np.uint8]:
 
 
 def raw_env(*, render_mode: str | None = None) -> TicTacToeEnv:
-    """The turn-based environment without PettingZoo's wrapper.
+    """The turn-based environment.
 
     Args:
         render_mode: None, `"ansi"`, `"rgb_array"` or `"human"` (needs the extra `render`).
@@ -121,6 +122,6 @@ def raw_env(*, render_mode: str | None = None) -> TicTacToeEnv:
     return TicTacToeEnv(render_mode=render_mode)
 
 
-def env(*, render_mode: str | None = None) -> OrderEnforcingWrapper[str, Any, Any]:
-    """The environment in PettingZoo's order-enforcing wrapper; arguments as of `raw_env`."""
-    return OrderEnforcingWrapper(raw_env(render_mode=render_mode))
+def env(*, render_mode: str | None = None) -> TicTacToeEnv:
+    """The same as `raw_env`: there is nothing left to wrap."""
+    return raw_env(render_mode=render_mode)

@@ -72,7 +72,7 @@ def slow(game: TurnBasedGame, policy: torch.Tensor, player: int | None = None) -
             return returns[row]
         ahead = [value(child[row][a]) for a in actions]
         if mover[row] == player:
-            return max(ahead, key=lambda v: v[player])
+            return max(ahead, key=lambda v: v[mover[row]])
         return [sum(table[row][a] * v[i] for a, v in zip(actions, ahead, strict=True)) for i in range(game.n_players)]
 
     return [value(row) for row in range(len(child))]

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from pettingzoo.utils.conversions import parallel_to_aec_wrapper
 
-from strategic_envs.errors import IllegalActionError, InvalidGameError
+from strategic_envs.errors import IllegalActionError, InvalidGameError, OutOfBoundsActionError
 
 __all__ = ["SimultaneousAEC", "check_option", "check_players", "whole_number"]
 
@@ -36,7 +36,7 @@ class SimultaneousAEC(parallel_to_aec_wrapper[str, Any, Any]):
         >>> env.step(99)
         Traceback (most recent call last):
             ...
-        strategic_envs.errors.IllegalActionError: pricing, player_0: got action 99, expected a whole number in 0..14
+        strategic_envs.errors.OutOfBoundsActionError: pricing, player_0: got action 99, expected a whole number in 0..14
     """
 
     @property
@@ -55,7 +55,7 @@ def whole_number(action: object, limit: int, who: str) -> int:
     """The action as a Python integer, if it is a whole number in `0..limit-1`.
 
     Raises:
-        IllegalActionError: If it is out of range, has a fraction, a shape or another dtype, or is missing or NaN.
+        OutOfBoundsActionError: If it is out of range, has a fraction, a shape or another dtype, or is missing or NaN.
 
     Example:
         >>> whole_number(np.int64(3), 9, "tic_tac_toe, player_0")
@@ -66,13 +66,13 @@ def whole_number(action: object, limit: int, who: str) -> int:
     else:
         array = np.asarray(action)
         if array.dtype.kind not in "iu" or array.shape != ():
-            raise IllegalActionError(
+            raise OutOfBoundsActionError(
                 f"{who}: got {action!r} of dtype {array.dtype} and shape {array.shape}, "
                 f"expected one whole number in 0..{limit - 1}, a Python int or a NumPy integer"
             )
         number = int(array)
     if not 0 <= number < limit:
-        raise IllegalActionError(f"{who}: got action {number}, expected a whole number in 0..{limit - 1}")
+        raise OutOfBoundsActionError(f"{who}: got action {number}, expected a whole number in 0..{limit - 1}")
     return number
 
 
