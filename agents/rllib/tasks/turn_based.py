@@ -53,7 +53,7 @@ class TurnBasedTask(Task):
         if self.tabular and options.hidden is not None:
             raise InvalidSettingError(
                 f"{game.name}: got hidden={options.hidden} and strategy='logits', but a table has no hidden layers: "
-                "leave out one of them"
+                "give strategy=None for a network, or leave out hidden"
             )
         super().__init__(game, options)
 
