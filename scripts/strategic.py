@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["StrategicOptions", "Verdict", "run_strategic"]
 
-_OPPONENTS = ("uniform_random", "fastest")
-
 
 @dataclass(frozen=True)
 class StrategicOptions:
@@ -39,7 +37,9 @@ class StrategicOptions:
     workers: int = 1
     """How many questions to a model are under way at once."""
     games: int = 0
-    """How many games to play against each of uniform_random and fastest, sides in turn."""
+    """How many games to play against each of the opponents, sides in turn."""
+    opponents: tuple[str, ...] = ("uniform_random", "fastest")
+    """Who these games are against: fixed players, checkpoints or folders that train wrote."""
     seed: int = 0
     """The seed of boards and games that are drawn."""
     out: Path | None = None
@@ -110,8 +110,9 @@ def run_strategic(
         from strategic_envs.agents.text import choose_positions
 
         boards = choose_positions(options.positions, options.classes or None, options.limit, options.seed)
+        opponents = _opponents(options, address)
         with _folder(options.out, config) as folder:
-            verdict = _examined(player, boards, options, folder)
+            verdict = _examined(player, boards, opponents, options, folder)
     if folder is not None:
         write_atomic(folder.path / "result.json", json.dumps(verdict.row(), indent=2) + "\n")
         games = [game.row() for match in verdict.matches.values() for game in match.games]
@@ -149,14 +150,18 @@ def _known(what: str, options: StrategicOptions, address: str | None) -> Verdict
             raise InputError("answers in a file play no games: leave --games out")
         found = judge_turns(read_answers(what), positions=options.positions)
         return Verdict(what, found.report, found, {})
-    game = TicTacToe()
+    game, opponents = TicTacToe(), _opponents(options, address)
     play = named_play(what, game, address)
     table = game.merge(play.policies)
-    return Verdict(what, strategic_test(play), None, _matches(TablePlayer(game, table, what), options))
+    return Verdict(what, strategic_test(play), None, _matches(TablePlayer(game, table, what), opponents, options))
 
 
 def _examined(
-    player: TextPlayer, boards: Sequence[int], options: StrategicOptions, folder: RunFolder | None
+    player: TextPlayer,
+    boards: Sequence[int],
+    opponents: Mapping[str, Player],
+    options: StrategicOptions,
+    folder: RunFolder | None,
 ) -> Verdict:
     """A model that is asked now; what a stopped run has asked already is not asked again."""
     from strategic_envs.agents.text import Turn, examine, judge_turns, read_answers
@@ -178,19 +183,26 @@ def _examined(
     new = examine(player, left, workers=options.workers, on_turn=on_turn, **settings).turns if left else ()
     found = judge_turns([*done, *new], positions=options.positions)
     down = not any(attempt.answer is not None for turn in found.turns for attempt in turn.attempts)
-    return Verdict(player.name, found.report, found, {} if down else _matches(player, options))
+    return Verdict(player.name, found.report, found, {} if down else _matches(player, opponents, options))
 
 
-def _matches(player: Player, options: StrategicOptions) -> dict[str, Match]:
-    from strategic_envs.agents.text import TablePlayer, play_games
-    from strategic_envs.baselines.turn_based import fixed_player
+def _opponents(options: StrategicOptions, address: str | None) -> dict[str, Player]:
+    """Who games are played against, by name; empty if none are played."""
+    from strategic_envs.agents.text import TablePlayer
     from strategic_envs.games.tic_tac_toe import TicTacToe
 
     if not options.games:
         return {}
     game = TicTacToe()
-    opponents = {name: TablePlayer(game, fixed_player(game, name), name) for name in _OPPONENTS}
-    return {name: play_games(game, player, it, options.games, options.seed) for name, it in opponents.items()}
+    plays = {name: named_play(name, game, address) for name in options.opponents}
+    return {name: TablePlayer(game, game.merge(play.policies), name) for name, play in plays.items()}
+
+
+def _matches(player: Player, opponents: Mapping[str, Player], options: StrategicOptions) -> dict[str, Match]:
+    from strategic_envs.agents.text import play_games
+    from strategic_envs.games.tic_tac_toe import TicTacToe
+
+    return {name: play_games(TicTacToe(), player, it, options.games, options.seed) for name, it in opponents.items()}
 
 
 def _print(verdict: Verdict) -> None:

@@ -57,6 +57,8 @@ def test_a_fixed_player_is_judged_with_the_known_numbers(run) -> None:
     row = strategic(run, "fastest", "--games", "4")
     assert row["scored_accuracy"] == 1 and row["against_fastest"]["draw"] == 4
     assert row["against_uniform_random"]["loss"] == 0
+    row = strategic(run, "lowest", "--games", "3", "--opponents", "lowest")
+    assert row["against_lowest"] == {"games": 3, "win": 2, "draw": 0, "loss": 1, "forfeit": 0, "reasons": []}
     code, out, _ = run("evaluate", "optimal", "--strategic")
     assert code == 0 and "prevent_fork" in out and "exploitability 0" in out
     assert "X.X / OO. / ..., X to move: wins now with probability 0.5, keeps the value with 1" in out
@@ -148,6 +150,7 @@ def test_a_person_wins_against_a_model_that_fails(run, server, monkeypatch: pyte
         (["--strategic", "."], "expected a checkpoint"),
         (["--strategic", "optimal", "--limit", "3"], "of a model that is asked"),
         (["--strategic", "optimal", "--games", "-1"], "got --games -1"),
+        (["--strategic", "optimal", "--games", "2", "--opponents", "fastets"], "did you mean 'fastest'?"),
         (["--strategic", "optimal", "--positions", "some"], "--positions"),
         (["--strategic", "bad.jsonl"], "bad.jsonl, line 1"),
         (["--strategic", "bad.jsonl", "--games", "2"], "play no games"),

@@ -84,12 +84,16 @@ def test_the_tally_counts_attempts_forfeits_and_times(scripted):
     assert row["seconds_max"] >= row["seconds_mean"]
 
 
-def test_text_players_need_no_ray(tmp_path: Path):
+def test_text_and_fixed_players_need_no_ray_and_a_checkpoint_says_that_it_does(tmp_path: Path):
     code = (
         "import sys\n"
+        "sys.modules['ray'] = None\n"
         "from strategic_envs.agents.text import TablePlayer, TextPlayer, choose_positions, examine\n"
-        "import strategic_envs.scripts.commands.play, strategic_envs.scripts.commands.evaluate\n"
-        "sys.exit('loaded ray' if 'ray' in sys.modules else 0)"
+        "from strategic_envs.scripts.cli import main\n"
+        "assert main(['evaluate', '--strategic', 'fastest', '--games', '1']) == 0\n"
+        "assert main(['play', 'tic_tac_toe_v0', '--against', 'lowest']) == 0\n"
+        "sys.exit(main(['evaluate', '--strategic', '.']))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, input="q\n", capture_output=True, text=True)
+    assert done.returncode == 2 and "You left the game" in done.stdout
+    assert "strategic-envs[rllib]" in done.stderr and done.stderr.count("\n") == 1, done.stderr
