@@ -30,6 +30,7 @@ from strategic_envs.agents.dynamics.online import OnlineGradientDescent
 from strategic_envs.agents.dynamics.optimistic import OptimisticGradient
 from strategic_envs.agents.dynamics.oracle import GameOracle, Oracle
 from strategic_envs.agents.dynamics.outcome import Outcome
+from strategic_envs.agents.dynamics.regret_matching import RegretMatchingPlus
 from strategic_envs.agents.dynamics.run import run
 from strategic_envs.agents.dynamics.simultaneous import SimultaneousGradient
 from strategic_envs.agents.dynamics.symplectic import SymplecticGradient
@@ -53,6 +54,7 @@ __all__ = [
     "OptimisticGradient",
     "Oracle",
     "Outcome",
+    "RegretMatchingPlus",
     "SimultaneousGradient",
     "State",
     "SymplecticGradient",

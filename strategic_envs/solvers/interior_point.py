@@ -148,7 +148,7 @@ def _slacks(payoffs: Array) -> Array:
 
 def _longest(x: tuple[Array, ...], dx: tuple[Array, ...]) -> float:
     """The longest step of at most 1 that keeps all of x at least 0."""
-    return min(1.0, *(float(np.min(-a / d, where=d < 0, initial=1.0)) for a, d in zip(x, dx, strict=True)))
+    return min(1.0, *(float((a[d < 0] / -d[d < 0]).min(initial=1.0)) for a, d in zip(x, dx, strict=True)))
 
 
 def _nash_conv(b: Array, pair: tuple[Array, Array]) -> float:
