@@ -34,6 +34,8 @@ class RestrictedGame:
         self.held: tuple[list[int], list[int]] = ([start[0]], [start[1]])
         self._sets: tuple[set[int], set[int]] = ({start[0]}, {start[1]})
         self._sharpened = False
+        self.scale = 0.0
+        """The largest payoff between strategies held, in absolute value."""
         if full:
             m, n = access.shape
             assert m is not None and n is not None
@@ -44,6 +46,7 @@ class RestrictedGame:
             self._small = GrowingGame(float(self._lines[0][0, start[0]]))
         else:
             self._small = GrowingGame(access.entry(*start))
+        self._note(self.matrix)
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -54,11 +57,6 @@ class RestrictedGame:
     def matrix(self) -> np.ndarray:
         """The payoffs between the strategies held."""
         return self._small.matrix
-
-    @property
-    def scale(self) -> float:
-        """The largest payoff seen between strategies held, in absolute value."""
-        return float(np.abs(self.matrix).max())
 
     def solve(self, tolerance: float) -> ZeroSumSolution:
         """A Nash equilibrium of the small game, ten times nearer than the tolerance of the large one."""
@@ -84,16 +82,20 @@ class RestrictedGame:
     def add(self, rows: Sequence[int], columns: Sequence[int]) -> None:
         """Adds strategies, none of which is held, and reads what is missing."""
         for c in columns:
-            self._small.add(columns=[self._take(0, c)])
+            self._small.add(columns=[self._note(self._take(0, c))])
             self._hold(1, c)
         for r in rows:
-            self._small.add(rows=[self._take(1, r)])
+            self._small.add(rows=[self._note(self._take(1, r))])
             self._hold(0, r)
         self._sharpened = self._sharpened and not (rows or columns)
 
     def played(self, player: int, weights: Tensor) -> tuple[int, ...]:
         """The numbers of the strategies with a positive weight."""
         return tuple(self.held[player][k] for k in weights.nonzero().flatten().tolist())
+
+    def _note(self, payoffs: np.ndarray) -> np.ndarray:
+        self.scale = max(self.scale, float(np.abs(payoffs).max()))
+        return payoffs
 
     def _hold(self, player: int, strategy: int) -> None:
         self.held[player].append(strategy)
