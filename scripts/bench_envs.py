@@ -2,14 +2,11 @@
 
 A game-step is one joint move of a simultaneous game, one move of a turn-based one, one joint weight update of the
 layers. Actions are drawn uniformly inside the measurement, for the face and the core alike (the layers repeat one
-update); finished games start over. `tic_tac_toe_peer_pettingzoo` is PettingZoo's own tic-tac-toe, played by the same
-loop in the same run.
+update); finished games start over. `bench_tic_tac_toe.py` has more on tic-tac-toe, and PettingZoo's own beside it.
 """
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +14,7 @@ import numpy as np
 import torch
 
 from strategic_envs.envs import continuous_game_v0, duopoly_pricing_v0, larger_number_v0, layers_v0, tic_tac_toe_v0
+from strategic_envs.games.tic_tac_toe import Boards
 from strategic_envs.profile import Profile
 from strategic_envs.scripts.bench_common import Case, emit, parse, rates
 from strategic_envs.seeding import numpy_stream, torch_stream
@@ -42,15 +40,13 @@ def pricing_core(batch: int) -> Case:
 
 def tic_tac_toe_core(batch: int) -> Case:
     """Uniform legal moves; a game that is over starts again."""
-    game, stream = tic_tac_toe_v0.game(), torch_stream(0, "tic_tac_toe", batch)
+    boards, turn = Boards.start(batch), 0
 
     def run() -> int:
-        state = torch.full((batch,), game.initial())
+        nonlocal boards, turn
         for _ in range(STEPS):
-            action = torch.rand(batch, game.n_actions, generator=stream).mul_(game.legal(state)).argmax(-1)
-            state = game.step(state, action)
-            game.returns(state)
-            state = torch.where(game.terminal(state), game.initial(), state)
+            boards = boards.step(boards.draw(seed=0, turn=turn), restart=True)
+            turn += 1
         return batch * STEPS
 
     return run
@@ -156,18 +152,6 @@ def turn_face(env: Any) -> Case:
     return run
 
 
-def peer_tic_tac_toe() -> Any:
-    """PettingZoo's own tic-tac-toe, or None where it or its pygame is not installed."""
-    os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            from pettingzoo.classic import tictactoe_v3
-        except ImportError:
-            return None
-        return tictactoe_v3.env()
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Measures and prints the line."""
     options = parse(__doc__, argv)
@@ -179,9 +163,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         "continuous_game_pettingzoo": parallel_face(continuous_game_v0.parallel_env()),
         "layers_pettingzoo": repeating_face(layers_v0.parallel_env(batch=MINIBATCH)),
     }
-    peer = peer_tic_tac_toe()
-    if peer is not None:
-        cases["tic_tac_toe_peer_pettingzoo"] = turn_face(peer)
     emit(rates(cases, repeats=options.repeats, seconds=options.seconds), "bench_envs.py", argv)
 
 

@@ -157,6 +157,15 @@ def test_uniform_over_minimax_moves_has_nash_conv_zero_and_never_loses_to_random
     assert outcome_shares(GAME.merge((uniform, table))) == pytest.approx((0.0, 0.777484, 0.222516), abs=1e-6)
 
 
+def test_3191_critical_states_of_which_431_up_to_symmetry():
+    g, value = graph(), GAME.optimal_values()
+    sign = torch.where(g.mover == 0, 1.0, -1.0).double()
+    ahead = sign.unsqueeze(-1) * value[g.child, 0]
+    loses_value = (g.legal & (ahead < (sign * value[:, 0]).unsqueeze(-1))).any(-1)
+    assert int(loses_value.sum()) == 3191
+    assert len(canonical(g.states[loses_value]).unique()) == 431
+
+
 def test_in_the_slide_position_cells_1_and_5_win_and_the_rest_lose():
     g, value = graph(), GAME.optimal_values()
     row = int(g.index(torch.tensor(parse_board("X.X / OO. / ..."))))

@@ -203,8 +203,8 @@ class TurnBasedGame(ABC):
         Example:
             >>> from strategic_envs.games.tic_tac_toe import TicTacToe
             >>> game = TicTacToe()
-            >>> round(sum(game.gains(game.uniform_policy())) - 116101 / 60480, 12)
-            0.0
+            >>> round(sum(game.gains(game.uniform_policy())), 12)  # 116101 / 60480
+            1.919659391534
         """
         graph, players = self.state_graph(), range(self.n_players)
         found = sweeps.backward(graph.sweep_levels, graph.returns_of_players, _flat(policy), players, choose=False)
