@@ -46,12 +46,11 @@ def check_game(game: Game) -> None:
     if not isinstance(game, Game):
         raise InvalidGameError(
             f"{_WHO}: got a {type(game).__name__}, expected a Game with utilities: for a matrix use double_oracle, for "
-            "a game with states PSRO"
+            "a game with states psro"
         )
     if game.n_players != 2:
         raise InvalidGameError(
-            f"{_WHO}: {game.name} has {game.n_players} players, expected 2: for more players use PSRO with a "
-            "meta-solver of general-sum games, such as 'cce'"
+            f"{_WHO}: {game.name} has {game.n_players} players, expected 2: for more players use psro(game, 'cce')"
         )
     if game.joint is not None:
         raise InvalidGameError(
@@ -74,7 +73,7 @@ def check_game(game: Game) -> None:
         raise InvalidGameError(
             f"{_WHO}: {game.name} is not zero-sum: at {[t[row].tolist() for t in profile]} the utilities are "
             f"{u[row].tolist()} and sum to {float(total[row]):.6g}; subtract half of a constant sum from both, and for "
-            "a general-sum game use PSRO with the meta-solver 'cce'"
+            "a general-sum game use psro(game, 'cce')"
         )
 
 

@@ -65,19 +65,19 @@ _PROVED = (*CASES, _Case("Parrilo 3.1", "parrilo_3_1", 0), _Case("Dresher", "dre
 
 
 def continuous_rows(seed: int, quick: bool) -> list[dict[str, Any]]:
-    """All rows; with `quick` from three starts a game, and fewer proofs."""
+    """All rows; with `quick` from two starts a game, and fewer proofs."""
     rows = []
     for case in CASES:
         rows += _from_starts(case, seed, quick)
     rows += [*_quarters(), *_beyond(), *_parrilo_3_1(), *_smooth_larger_number()]
-    rows += _dresher(30 if quick else 100)
+    rows += _dresher(20 if quick else 100)
     for case in _PROVED[:2] if quick else _PROVED:
         rows += _proved(case)
     return rows
 
 
 def _from_starts(case: _Case, seed: int, quick: bool) -> list[dict[str, Any]]:
-    problem, count = case.game(), 3 if quick else case.starts
+    problem, count = case.game(), 2 if quick else case.starts
     drawn = problem.sample((count,), generator=torch_stream(seed, "double-oracle", case.label))
     starts = [[points[k] for points in drawn] for k in range(count)]
     runs = [continuous_double_oracle(problem, tolerance=case.tolerance, start=start) for start in starts]

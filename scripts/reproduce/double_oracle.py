@@ -48,12 +48,12 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False) -> list[dict[str
     Args:
         out: The folder for the picture; it is made if it is not there.
         seed: Of the random starts, matrices and ties.
-        quick: Three starts a game, smaller matrices, fewer proofs.
+        quick: Two starts a game, smaller matrices, fewer proofs.
 
     Returns:
         One row a number: `quantity`, `ours`, `expected`, `source`, `within` (whether ours is as close as it should be).
     """
-    save_picture(out, iterations=15 if quick else 40)
+    save_picture(out, iterations=10 if quick else 40)
     return [*finite_rows(seed, quick), *continuous_rows(seed, quick)]
 
 

@@ -59,7 +59,7 @@ def test_a_joint_set_is_refused() -> None:
 
 
 def test_other_kinds_of_game_are_refused(unchecked: None) -> None:
-    with pytest.raises(InvalidGameError, match=r"got a TicTacToe, expected a Game .* PSRO"):
+    with pytest.raises(InvalidGameError, match=r"got a TicTacToe, expected a Game .* psro"):
         continuous_double_oracle(TicTacToe())  # pyright: ignore[reportArgumentType]
     with pytest.raises(InvalidGameError, match="got a list"):
         continuous_double_oracle([[1.0]])  # pyright: ignore[reportArgumentType]
