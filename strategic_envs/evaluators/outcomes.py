@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from strategic_envs.evaluators.expectation import tabulate
+from strategic_envs.evaluators.expectation import merged_policy
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
 
 __all__ = ["Outcomes", "outcome_probabilities", "reach_probabilities"]
@@ -43,13 +42,7 @@ def reach_probabilities(game: TurnBasedGame, policy: Float[Tensor, "S A"]) -> Fl
         >>> round(float(reach[game.state_graph().terminal].sum()), 12)
         1.0
     """
-    graph = game.state_graph()
-    reach = torch.zeros(len(graph.states), dtype=torch.float64)
-    reach[0] = 1.0
-    for level in graph.levels:
-        flow = reach[level].unsqueeze(-1) * policy[level].double() * graph.legal[level]
-        reach.index_add_(0, graph.child[level].flatten(), flow.flatten())
-    return reach
+    return game.reach(policy)
 
 
 def outcome_probabilities(game: TurnBasedGame, play: object) -> Outcomes:
@@ -71,6 +64,6 @@ def outcome_probabilities(game: TurnBasedGame, play: object) -> Outcomes:
         (0.584921, 0.126984)
     """
     graph = game.state_graph()
-    reach = reach_probabilities(game, game.merge(tabulate(game, play).policies))[graph.terminal]
+    reach = reach_probabilities(game, merged_policy(game, play))[graph.terminal]
     payoffs = graph.returns[graph.terminal]
     return Outcomes(*(reach @ kind.double() for kind in (payoffs > 0, payoffs == 0, payoffs < 0)))

@@ -68,6 +68,11 @@ class StateGraph:
         return tuple((self.mover != i).double().unsqueeze(-1) for i in range(self.returns.shape[-1]))
 
     @cached_property
+    def rows_of(self) -> tuple[Int[Tensor, " R"], ...]:
+        """For each player the rows where it moves; terminal states count for whoever `mover` names."""
+        return tuple((self.mover == i).nonzero().squeeze(-1) for i in range(self.returns.shape[-1]))
+
+    @cached_property
     def uniform(self) -> Float[Tensor, "S A"]:
         """The policy that draws a legal action uniformly; not to be changed."""
         return self.allowed / self.allowed.sum(-1, keepdim=True).clamp(min=1)

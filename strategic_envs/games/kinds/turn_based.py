@@ -138,10 +138,12 @@ class TurnBasedGame(ABC):
             )
         given = policy.double()
         table = given * graph.allowed
-        if not bool(table.amin() >= 0):  # NaN: perhaps only in rows of terminal states, which may hold anything
+        low = table.amin()
+        if not bool(low >= 0):  # NaN: perhaps only in rows of terminal states, which may hold anything
             table = torch.where(graph.legal, given, 0.0)
+            low = table.amin()
         total = table.sum(-1) + graph.terminal
-        proper = table.amin() >= 0 and (total - 1).abs().amax() <= _TOLERANCE
+        proper = low >= 0 and (total - 1).abs().amax() <= _TOLERANCE
         if not proper or _flat(given).take(graph.forbidden).any():
             raise InvalidStrategyError(f"{self.name}, {self._fault(given, who)}")
         return table.div_(total.unsqueeze(-1))
@@ -164,13 +166,10 @@ class TurnBasedGame(ABC):
 
     def merge(self, policies: tuple[Tensor, ...]) -> Float[Tensor, "S A"]:
         """One table from one policy a player: at each state the mover's row."""
-        if all(p is policies[0] for p in policies):
-            return policies[0].double().clone()
-        mover = self.state_graph().mover
-        if len(policies) == 2:
-            return torch.where((mover == 0).unsqueeze(-1), policies[0].double(), policies[1].double())
-        stacked = torch.stack([p.double() for p in policies])
-        return stacked[mover, torch.arange(len(mover))]
+        merged = policies[0].double()
+        for rows, policy in zip(self.state_graph().rows_of[1:], policies[1:], strict=True):
+            merged = merged.index_copy(0, rows, policy.double().index_select(0, rows))
+        return merged
 
     def values(self, policy: Float[Tensor, "S A"]) -> Float[Tensor, "S n"]:
         """Expected payoffs of every player from every state when all follow the merged table `policy`.
