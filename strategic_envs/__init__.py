@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from strategic_envs.profile import Profile
     from strategic_envs.registry import list_environments, make
     from strategic_envs.sets import Ball, Box, Joint, Polytope, Product, Simplex, Torus
+    from strategic_envs.solvers.correlated import solve_cce, solve_ce
+    from strategic_envs.solvers.zero_sum import solve_zero_sum
 
 __version__ = "0.1.0"
 
@@ -87,6 +89,9 @@ __all__ = [
     "make",
     "nash_conv",
     "regret_bound",
+    "solve_cce",
+    "solve_ce",
+    "solve_zero_sum",
 ]
 
 _HOME = {
@@ -112,6 +117,8 @@ _HOME = {
     "profile": ["Profile"],
     "registry": ["list_environments", "make"],
     "sets": ["Ball", "Box", "Joint", "Polytope", "Product", "Simplex", "Torus"],
+    "solvers.correlated": ["solve_cce", "solve_ce"],
+    "solvers.zero_sum": ["solve_zero_sum"],
 }
 _MODULE_OF = {name: f"{__name__}.{module}" for module, names in _HOME.items() for name in names}
 
