@@ -320,3 +320,18 @@ def test_a_players_estimate_has_no_part_of_the_others_module(nim) -> None:
     before = task.estimate(task.modules, [0], sample)[0]
     load_parameters(task.modules[1], torch.zeros_like(flat_parameters(task.modules[1])))
     assert task.estimate(task.modules, [0], sample)[0].equal(before)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("strategy", ["logits", None])
+def test_games_played_on_a_gpu_are_games(tic_tac_toe, strategy: Literal["logits"] | None) -> None:
+    if not torch.cuda.is_available():
+        pytest.skip("there is no GPU")
+    task = task_for(tic_tac_toe, Options(strategy=strategy, games=20_000, entropy=0.2, exploring_starts=0.5))
+    modules = [module.to("cuda") for module in task.modules]
+    with torch.no_grad():
+        sample = task.sample(modules, torch_stream(0, "play", device="cuda"), Draw())
+    assert all(s.coefficient.is_cuda for s in sample.scores)
+    estimate, exact = task.estimate(modules, [0, 1], sample), task.exact(modules, [0, 1], Draw())
+    for ours, expected in zip(estimate, exact, strict=True):
+        assert torch.cosine_similarity(ours.double(), expected.double(), dim=0) > 0.8
