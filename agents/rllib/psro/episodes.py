@@ -25,8 +25,8 @@ def trembling(policy: Tensor, uniform: Tensor, tremble: float) -> Tensor:
     """The policy that follows `uniform` with probability `tremble`, anew at every move.
 
     Example:
-        >>> trembling(torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5]), 0.2).tolist()
-        [0.8999999761581421, 0.10000000149011612]
+        >>> trembling(torch.tensor([1.0, 0.0]), torch.tensor([0.5, 0.5]), 0.5).tolist()
+        [0.75, 0.25]
     """
     return policy if tremble == 0 else (1 - tremble) * policy + tremble * uniform
 
