@@ -157,6 +157,8 @@ def test_an_illegal_action_names_its_board_and_moves_nothing() -> None:
             IllegalActionError, match=rf"board 1, 1, state 16: got action {bad}, .*\[0, 1, 2, 3, 5, 6, 7, 8\]"
         ):
             boards.step(torch.tensor([[1, 2, 3], [4, bad, 9]]))
+    with pytest.raises(IllegalActionError, match=r"^tic_tac_toe, state 0: got action 9"):
+        Boards.start(()).step(torch.tensor(9))
     assert torch.equal(boards.state, before)
     assert boards.step(torch.tensor([[1, 2, 3], [4, 5, 6]])).mover.tolist() == [[0] * 3] * 2
 

@@ -169,9 +169,9 @@ class Boards:
         place = np.unravel_index(row, self.state.shape)
         legal = self.legal.reshape(-1, 9)[row].nonzero().flatten().tolist()
         wanted = f"one of the legal actions {legal}" if legal else f"{PASS}: its game is over"
-        where = ", ".join(str(int(k)) for k in place)
+        where = f"board {', '.join(str(int(k)) for k in place)}, " if place else ""
         return (
-            f"tic_tac_toe, board {where}, state {int(self.state.reshape(-1)[row])}: "
+            f"tic_tac_toe, {where}state {int(self.state.reshape(-1)[row])}: "
             f"got action {int(action.reshape(-1)[row])}, expected {wanted}"
         )
 
