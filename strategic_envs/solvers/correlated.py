@@ -56,7 +56,7 @@ class CorrelatedSolution:
 
 
 def solve_cce(
-    payoffs: Tensor | Array | Sequence[object], *, select: str = "entropy", tolerance: float = 1e-7
+    payoffs: Tensor | np.ndarray | Sequence[object], *, select: str = "entropy", tolerance: float = 1e-7
 ) -> CorrelatedSolution:
     """A coarse correlated equilibrium.
 
@@ -82,7 +82,7 @@ def solve_cce(
 
 
 def solve_ce(
-    payoffs: Tensor | Array | Sequence[object], *, select: str = "entropy", tolerance: float = 1e-7
+    payoffs: Tensor | np.ndarray | Sequence[object], *, select: str = "entropy", tolerance: float = 1e-7
 ) -> CorrelatedSolution:
     """A correlated equilibrium. Arguments, result and errors as in `solve_cce`.
 

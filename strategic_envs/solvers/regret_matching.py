@@ -16,7 +16,7 @@ from torch import Tensor
 
 from strategic_envs.errors import InvalidSettingError
 from strategic_envs.solvers.compiled import compiled
-from strategic_envs.solvers.scaled import Array, Scaled, ZeroSumSolution, check_tolerance
+from strategic_envs.solvers.scaled import Scaled, ZeroSumSolution, check_tolerance
 
 __all__ = ["approximate_zero_sum"]
 
@@ -64,7 +64,7 @@ def _iterate(b, bt, plays, regrets, payoffs, sums, done, count) -> None:
 
 
 def approximate_zero_sum(
-    matrix: Tensor | Array | Sequence[Sequence[float]],
+    matrix: Tensor | np.ndarray | Sequence[Sequence[float]],
     *,
     tolerance: float = 1e-3,
     max_iterations: int = 20_000,

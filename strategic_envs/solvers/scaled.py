@@ -124,7 +124,7 @@ class Scaled:
     half: float
 
     @classmethod
-    def of(cls, matrix: Tensor | Array | Sequence[Sequence[float]], who: str = "zero-sum game") -> Scaled:
+    def of(cls, matrix: Tensor | np.ndarray | Sequence[Sequence[float]], who: str = "zero-sum game") -> Scaled:
         """Checks and scales a payoff matrix.
 
         Raises:

@@ -28,7 +28,7 @@ _SMALL = 60_000  # entries up to which the simplex method is the faster one
 
 
 def solve_zero_sum(
-    matrix: Tensor | Array | Sequence[Sequence[float]], *, tolerance: float = 1e-9, method: str = "auto"
+    matrix: Tensor | np.ndarray | Sequence[Sequence[float]], *, tolerance: float = 1e-9, method: str = "auto"
 ) -> ZeroSumSolution:
     """A Nash equilibrium of a zero-sum matrix game.
 
