@@ -33,9 +33,10 @@ def central_path(inequalities: Array, equalities: Array, *, entropy: bool, toler
         x `(n,)`, and whether the conditions hold up to the tolerance.
 
     Example:
-        >>> x, optimal = central_path(np.array([[1.0, -1.0, 0.5]]), np.zeros((0, 3)), entropy=True, tolerance=1e-9)
-        >>> optimal, x.round(4).tolist()  # uniform play breaks the inequality, which ends with equality
-        (True, [0.2706, 0.4298, 0.2996])
+        >>> half = np.array([[1.0, -1.0, 0.5]])  # uniform play breaks this inequality, so it ends with equality
+        >>> x, optimal = central_path(half, np.zeros((0, 3)), entropy=True, tolerance=1e-9)
+        >>> optimal, x.round(4).tolist()
+        (True, [0.272, 0.424, 0.304])
     """
     g, n = inequalities, inequalities.shape[1]
     fixed = np.vstack([equalities, np.ones(n)])
