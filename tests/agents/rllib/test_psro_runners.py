@@ -57,16 +57,12 @@ def test_a_runner_that_was_started_again_is_told_the_populations_anew() -> None:
     try:
         run.train()
         run.train()
-        run.env_runner_group.foreach_env_runner(_forget, local_env_runner=False)
+        group: Any = run.env_runner_group
+        group.foreach_env_runner(lambda r: setattr(r, "task", r.config.task()), local_env_runner=False)  # as when made
         row = run.train()
         assert row["population_0"] == 3 and row["outcome"] == "running"
     finally:
         run.stop()
-
-
-def _forget(runner: Any) -> None:
-    """The task of a runner that has just been made."""
-    runner.task = runner.config.task()
 
 
 def test_tune_runs_psro(tmp_path: Path) -> None:
