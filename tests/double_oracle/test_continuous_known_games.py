@@ -79,7 +79,7 @@ def test_parrilo_3_2_takes_about_sixteen_iterations() -> None:
 
 # The best mixtures of two iterations together may be good enough some iterations before those of one.
 @pytest.mark.slow
-@pytest.mark.parametrize(("box", "iterations"), [(1.0, (11, 14)), (3.0, (12, 16))])
+@pytest.mark.parametrize(("box", "iterations"), [(1.0, (10, 14)), (3.0, (12, 16))])
 def test_f1_from_random_starts(box: float, iterations: tuple[int, int]) -> None:
     problem = game("f1", box=box)
     runs = _runs(problem, 2)
