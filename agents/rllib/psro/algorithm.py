@@ -151,13 +151,15 @@ class DoubleOracle(GameDynamics):
 
     def _start(self) -> Profile:
         """Where the replies to the present mixture start."""
-        how = self.config.warm_start or ("best" if self.task.parameterisation == "network" else "fresh")
+        how = self.config.warm_start or ("shrunk" if self.task.parameterisation == "network" else "fresh")
+        fresh = self.task.fresh(self.psro.iteration)
         if how == "fresh":
-            return self.task.fresh(self.psro.iteration)
+            return fresh
         chosen = [-1] * self.psro.n_players
-        if how == "best":
+        if how != "newest":
             chosen = [int(pay.argmax()) for pay in self._deviations()]
-        return Profile(p[k] for p, k in zip(self.psro.populations, chosen, strict=True))
+        start = Profile(p[k] for p, k in zip(self.psro.populations, chosen, strict=True))
+        return 0.5 * start + 0.5 * fresh if how == "shrunk" else start
 
     def _deviations(self) -> list[Tensor]:
         """What each policy of each player pays against the mixture, by the table."""
@@ -243,7 +245,7 @@ class DoubleOracle(GameDynamics):
     def about(self) -> dict[str, Any]:
         return {
             **super().about(),
-            "agent": "psro",
+            "agent": "double_oracle" if self.config.oracle == "exact" else "psro",
             "oracle": self.config.oracle,
             "meta_solver": repr(self.meta_solver),
             "psro_iteration": self.psro.iteration,

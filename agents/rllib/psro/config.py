@@ -24,7 +24,7 @@ __all__ = ["ORACLES", "DoubleOracleConfig"]
 
 ORACLES = ("learned", "ppo", "dqn", "exact")
 _FORMS = {"learned": "parameters", "ppo": "parameters", "dqn": "greedy", "exact": "strategies"}
-_STARTS = ("best", "newest", "fresh")
+_STARTS = ("best", "newest", "shrunk", "fresh")
 
 
 class DoubleOracleConfig(GameDynamicsConfig):
@@ -81,7 +81,9 @@ class DoubleOracleConfig(GameDynamicsConfig):
             games_per_cell: How many games of a cell of the table are played, if they are sampled.
             cells_per_unit: How many cells one unit of work fills.
             warm_start: Where a learned reply starts: at the `"best"` policy of its population against the mixture, the
-                `"newest"`, or a `"fresh"` one; None is `"best"` for networks and `"fresh"` for vectors.
+                `"newest"`, a `"fresh"` one, or `"shrunk"`: half way from a fresh one to the best, which keeps what was
+                learnt and can still learn (Ash and Adams 2020). None is `"shrunk"` for networks and `"fresh"` for
+                vectors and for stock algorithms.
             tremble: With which probability everybody plays uniformly at each move while replies are learnt, so that a
                 reply knows what to do in states that the mixture never reaches.
             tolerance: The run has converged when exact replies gain no more than this in total.

@@ -6,7 +6,6 @@ between two replies learns the same ones.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -202,4 +201,5 @@ class StockReplies:
         assert state.meta is not None
         mean = state.table.mean[player].movedim(player, 0).flatten(1)
         pays = mean @ state.meta.others(player).reshape(-1)
-        return policies[int(pays.argmax()) if not math.isnan(float(pays.sum())) else -1]
+        best = policies[int(pays.argmax())]
+        return best if how == "best" else 0.5 * best + 0.5 * self.task.fresh(state.iteration)[player].to(best)

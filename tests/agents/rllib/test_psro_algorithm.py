@@ -109,6 +109,16 @@ def test_replies_that_are_not_finite_end_the_run_by_name() -> None:
     assert row["outcome"] == "nonfinite" and "not finite" in row["explain"]
 
 
+@pytest.mark.parametrize("how", ["best", "newest", "shrunk", "fresh"])
+def test_replies_start_where_they_are_told_to(how: str) -> None:
+    algorithm = built("larger_number_v0", {"n": 3}, field="exact", step_size=2.0, warm_start=how, oracle_steps=5)
+    trained(algorithm, 3)
+    policies, fresh = algorithm.psro.populations[0], algorithm.task.fresh(algorithm.psro.iteration)[0]
+    best = policies[int(algorithm._deviations()[0].argmax())]
+    there = {"best": best, "newest": policies[-1], "shrunk": (best + fresh) / 2, "fresh": fresh}
+    assert algorithm.point()[0].equal(there[how])
+
+
 def test_units_cut_an_iteration_into_pieces() -> None:
     settings = {"field": "exact", "step_size": 2.0, "oracle_steps": 5, "cells_per_unit": 1}
     whole = trained(built("larger_number_v0", {"n": 4}, **settings), 3)[-1]
