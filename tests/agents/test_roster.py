@@ -196,12 +196,13 @@ def test_what_is_no_checkpoint_is_refused(path: str, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("environment", list_environments())
 def test_every_dynamic_trains_every_environment_that_it_does_not_refuse(environment: str) -> None:
-    game = {"hedge": "rock_paper_scissors", "cooperative_gradient": "chicken"}
+    simplices = dict.fromkeys(("hedge", "regret_matching_plus"), "rock_paper_scissors")
+    game = {**simplices, "cooperative_gradient": "chicken"}
     for name in (n for n in agents() if n not in NAMED):
         if agent(name).refuses(environment) is None:
             env = {"game": game.get(name, "f1")} if environment == "continuous_game_v0" else {}
-            small = {"games_per_sample": 64, "minibatch_size": 32, "hidden": (8,), "horizon": 10}
-            settings = {k: v for k, v in small.items() if agent(name).preset(environment)[k] is not None}
+            small = {"games_per_sample": 64, "minibatch_size": 32, "hidden": (8,), "horizon": 10, "oracle_steps": 3}
+            settings = {k: v for k, v in small.items() if agent(name).preset(environment).get(k) is not None}
             agent(name).check(Job(environment, env=env))
             result = _train(environment, name, env=env, agent={**settings, "evaluate_every": 3})
             assert result.parameters_moved, name
@@ -230,3 +231,18 @@ def test_every_cell_trains_repeats_and_is_judged_again(environment: str, name: s
     victim.write_bytes(victim.read_bytes()[:-1])
     with pytest.raises(CheckpointError, match="damaged"):
         evaluate_checkpoint(first.checkpoint)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("ray_session")
+@pytest.mark.parametrize("environment", ["larger_number_v0", "tic_tac_toe_v0", "duopoly_pricing_v0"])
+@pytest.mark.parametrize("name", ["double_oracle", "psro"])
+def test_populations_repeat_and_are_judged_again(environment: str, name: str, tmp_path: Path) -> None:
+    short = {"oracle_steps": 3} if name == "psro" else {}
+    first = _train(environment, name, out=tmp_path, agent=short, seed=1)
+    second = _train(environment, name, agent=short, seed=1)
+    assert _numbers(first.final) == _numbers(second.final)
+    assert first.checkpoint is not None
+    again = evaluate_checkpoint(first.checkpoint, environment)
+    assert again["agent"] == name
+    assert {k: again[k] for k in GAPS} == {k: first.final[k] for k in GAPS}
