@@ -6,13 +6,13 @@ how to answer play, `psro` for policies in games of any kind. Each says what its
 
 from __future__ import annotations
 
-from strategic_envs.agents.double_oracle.access import PayoffAccess
 from strategic_envs.agents.double_oracle.continuous import continuous_double_oracle, mixed_play
 from strategic_envs.agents.double_oracle.erm import ERMResult, erm_oracle
 from strategic_envs.agents.double_oracle.finite import double_oracle
+from strategic_envs.agents.double_oracle.finite.access import PayoffAccess
 from strategic_envs.agents.double_oracle.log import DoubleOracleResult, Iteration
-from strategic_envs.agents.double_oracle.meta import meta_solver, meta_solvers
-from strategic_envs.agents.double_oracle.psro_run import PSROResult, psro, run_psro
+from strategic_envs.agents.double_oracle.policy_space.meta import meta_solver, meta_solvers
+from strategic_envs.agents.double_oracle.policy_space.run import PSROResult, psro, run_psro
 
 __all__ = [
     "DoubleOracleResult",

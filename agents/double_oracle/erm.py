@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.ties import tie_break as tie_break_named
+from strategic_envs.agents.double_oracle.finite.ties import tie_break as tie_break_named
 from strategic_envs.agents.dynamics.hedge import Hedge
 from strategic_envs.agents.dynamics.oracle import GameOracle
 from strategic_envs.agents.dynamics.outcome import Outcome

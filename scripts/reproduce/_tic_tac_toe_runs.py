@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from strategic_envs.agents.double_oracle.psro import PSROState
-from strategic_envs.agents.double_oracle.psro_run import PSROResult, psro
+from strategic_envs.agents.double_oracle.policy_space.machine import PSROState
+from strategic_envs.agents.double_oracle.policy_space.run import PSROResult, psro
 from strategic_envs.agents.roster import Job, agent, checkpoint_play
 from strategic_envs.evaluators.outcomes import outcome_probabilities
 from strategic_envs.games.tic_tac_toe import TicTacToe

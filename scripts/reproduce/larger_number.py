@@ -19,8 +19,8 @@ from torch import Tensor
 
 from strategic_envs.agents.double_oracle.erm import ERMResult, erm_oracle
 from strategic_envs.agents.double_oracle.finite import double_oracle
+from strategic_envs.agents.double_oracle.finite.unbounded import UnboundedLargerNumber, one_more
 from strategic_envs.agents.double_oracle.log import DoubleOracleResult
-from strategic_envs.agents.double_oracle.unbounded import UnboundedLargerNumber, one_more
 from strategic_envs.agents.dynamics.online import OnlineGradientDescent
 from strategic_envs.agents.dynamics.run import run
 from strategic_envs.agents.dynamics.trajectory import Trajectory

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from strategic_envs.agents.double_oracle.psro_run import PSROResult
+from strategic_envs.agents.double_oracle.policy_space.run import PSROResult
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.evaluators.gaps import exploitability
 from strategic_envs.games.tic_tac_toe import TicTacToe

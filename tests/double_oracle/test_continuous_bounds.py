@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from strategic_envs.agents.double_oracle.continuous import continuous_double_oracle, mixed_play
-from strategic_envs.agents.double_oracle.held import HeldPoints
+from strategic_envs.agents.double_oracle.continuous.held import HeldPoints
+from strategic_envs.agents.double_oracle.continuous.packing import packing_bound, packing_number
 from strategic_envs.agents.double_oracle.log import DoubleOracleResult
-from strategic_envs.agents.double_oracle.packing import packing_bound, packing_number
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import InvalidGameError, InvalidSettingError
 from strategic_envs.evaluators.gaps import nash_conv

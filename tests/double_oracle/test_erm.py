@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from strategic_envs.agents.double_oracle.erm import ActionOracle, FullGame, erm_oracle
-from strategic_envs.agents.double_oracle.unbounded import UnboundedLargerNumber
+from strategic_envs.agents.double_oracle.finite.unbounded import UnboundedLargerNumber
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import InvalidSettingError, InvalidStrategyError, UnknownNameError
 from strategic_envs.evaluators.gaps import cce_gap, gains

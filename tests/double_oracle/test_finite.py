@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import linprog
 
-from strategic_envs.agents.double_oracle.access import PayoffAccess, as_access
 from strategic_envs.agents.double_oracle.finite import double_oracle
+from strategic_envs.agents.double_oracle.finite.access import PayoffAccess, as_access
+from strategic_envs.agents.double_oracle.finite.ties import TIE_BREAKS
+from strategic_envs.agents.double_oracle.finite.unbounded import UnboundedLargerNumber, one_more
 from strategic_envs.agents.double_oracle.log import DoubleOracleResult
-from strategic_envs.agents.double_oracle.ties import TIE_BREAKS
-from strategic_envs.agents.double_oracle.unbounded import UnboundedLargerNumber, one_more
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import InvalidGameError, InvalidSettingError, InvalidStrategyError, UnknownNameError
 from strategic_envs.evaluators.gaps import nash_conv

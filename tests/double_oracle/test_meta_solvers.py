@@ -11,9 +11,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategic_envs.agents.double_oracle.meta import MetaSolution, meta_solver, meta_solvers
-from strategic_envs.agents.double_oracle.meta.alpha_rank import fixation
-from strategic_envs.agents.double_oracle.meta.projected_replicator import _project
+from strategic_envs.agents.double_oracle.policy_space.meta import MetaSolution, meta_solver, meta_solvers
+from strategic_envs.agents.double_oracle.policy_space.meta.alpha_rank import fixation
+from strategic_envs.agents.double_oracle.policy_space.meta.projected_replicator import _project
 from strategic_envs.errors import InvalidGameError, InvalidSettingError, UnknownNameError
 from strategic_envs.sets import Simplex
 

@@ -11,12 +11,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategic_envs.agents.double_oracle.exact import arena
-from strategic_envs.agents.double_oracle.meta import meta_solver
-from strategic_envs.agents.double_oracle.payoffs import PayoffTable
-from strategic_envs.agents.double_oracle.psro import CellPayoffs, PSROState, Reply, advance, same_policy
-from strategic_envs.agents.double_oracle.psro_run import psro, run_psro
-from strategic_envs.agents.double_oracle.sampled import SampledPlays
+from strategic_envs.agents.double_oracle.policy_space.exact import arena
+from strategic_envs.agents.double_oracle.policy_space.machine import CellPayoffs, PSROState, Reply, advance, same_policy
+from strategic_envs.agents.double_oracle.policy_space.meta import meta_solver
+from strategic_envs.agents.double_oracle.policy_space.payoffs import PayoffTable
+from strategic_envs.agents.double_oracle.policy_space.run import psro, run_psro
+from strategic_envs.agents.double_oracle.policy_space.sampled import SampledPlays
 from strategic_envs.agents.dynamics import Outcome
 from strategic_envs.errors import CheckpointError, InvalidGameError, InvalidSettingError, InvalidStrategyError
 from strategic_envs.evaluators import nash_conv

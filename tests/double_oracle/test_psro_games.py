@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from strategic_envs.agents.double_oracle.exact import arena
-from strategic_envs.agents.double_oracle.meta import meta_solver
-from strategic_envs.agents.double_oracle.psro import PSROState, advance
-from strategic_envs.agents.double_oracle.psro_run import psro
-from strategic_envs.agents.double_oracle.sampled import SampledPlays
+from strategic_envs.agents.double_oracle.policy_space.exact import arena
+from strategic_envs.agents.double_oracle.policy_space.machine import PSROState, advance
+from strategic_envs.agents.double_oracle.policy_space.meta import meta_solver
+from strategic_envs.agents.double_oracle.policy_space.run import psro
+from strategic_envs.agents.double_oracle.policy_space.sampled import SampledPlays
 from strategic_envs.agents.dynamics import Outcome
 from strategic_envs.errors import InvalidGameError, InvalidSettingError
 from strategic_envs.evaluators import best_response, cce_gap, exploitability

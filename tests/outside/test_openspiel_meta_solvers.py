@@ -8,7 +8,7 @@ import torch
 from open_spiel.python.algorithms.projected_replicator_dynamics import projected_replicator_dynamics
 from open_spiel.python.egt import alpharank
 
-from strategic_envs.agents.double_oracle.meta import meta_solver
+from strategic_envs.agents.double_oracle.policy_space.meta import meta_solver
 from strategic_envs.seeding import numpy_stream
 
 

@@ -18,8 +18,7 @@ from ray.rllib.utils import force_list
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED, NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution
-from strategic_envs.agents.double_oracle.psro import (
+from strategic_envs.agents.double_oracle.policy_space.machine import (
     Populations,
     PSROState,
     Reply,
@@ -28,6 +27,7 @@ from strategic_envs.agents.double_oracle.psro import (
     advance,
     same_policy,
 )
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
 from strategic_envs.agents.dynamics import Outcome, state_to_dict
 from strategic_envs.agents.rllib.algorithm import GameDynamics
 from strategic_envs.agents.rllib.psro.config import DoubleOracleConfig

@@ -12,8 +12,8 @@ from typing import Any
 
 from ray.rllib.algorithms.algorithm_config import NotProvided
 
-from strategic_envs.agents.double_oracle.exact import Arena, arena
-from strategic_envs.agents.double_oracle.meta import MetaSolver, meta_solver
+from strategic_envs.agents.double_oracle.policy_space.exact import Arena, arena
+from strategic_envs.agents.double_oracle.policy_space.meta import MetaSolver, meta_solver
 from strategic_envs.agents.rllib.config import GameDynamicsConfig
 from strategic_envs.agents.rllib.games import environment_game
 from strategic_envs.agents.rllib.psro.sums import constant_sum

@@ -20,8 +20,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution
-from strategic_envs.agents.double_oracle.payoffs import PayoffTable
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
+from strategic_envs.agents.double_oracle.policy_space.payoffs import PayoffTable
 from strategic_envs.agents.rllib.psro.opponents import Opponents
 from strategic_envs.agents.rllib.psro.tasks import Response
 from strategic_envs.evaluators.best_response import best_response

@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution
-from strategic_envs.agents.double_oracle.psro import Populations
+from strategic_envs.agents.double_oracle.policy_space.machine import Populations
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
 
 __all__ = ["Opponents"]
 

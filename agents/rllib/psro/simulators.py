@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.psro import CellPayoffs, Populations
+from strategic_envs.agents.double_oracle.policy_space.machine import CellPayoffs, Populations
 from strategic_envs.agents.rllib.psro.tasks import Response
 from strategic_envs.seeding import torch_stream
 

@@ -18,7 +18,7 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LI
 from ray.tune.registry import register_env
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.psro import PSROState, Reply
+from strategic_envs.agents.double_oracle.policy_space.machine import PSROState, Reply
 from strategic_envs.agents.rllib.generators import seeded
 from strategic_envs.agents.rllib.psro.stock_env import make_mixture_env
 from strategic_envs.agents.rllib.psro.stock_modules import WARM, LogitsQ, MaskedQ, SoftmaxQ, policy_of

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from strategic_envs.agents.double_oracle.meta import meta_solvers
+from strategic_envs.agents.double_oracle.policy_space.meta import meta_solvers
 from strategic_envs.agents.rllib import DoubleOracle, DoubleOracleConfig
 from strategic_envs.agents.rllib.judge import GAPS
 from strategic_envs.games.kinds.normal_form import NormalFormGame

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from strategic_envs.agents.double_oracle.psro import PSROState
+from strategic_envs.agents.double_oracle.policy_space.machine import PSROState
 from strategic_envs.agents.rllib import DoubleOracleConfig
 from strategic_envs.errors import InvalidGameError, InvalidSettingError, OracleError, UnknownNameError
 from strategic_envs.games.catalogue import game as named

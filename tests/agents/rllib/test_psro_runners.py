@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from strategic_envs.agents.double_oracle.psro import same_policy
+from strategic_envs.agents.double_oracle.policy_space.machine import same_policy
 from strategic_envs.agents.rllib import DoubleOracle, DoubleOracleConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_session")]

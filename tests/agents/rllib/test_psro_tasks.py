@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
 from strategic_envs.agents.rllib.modules import load_parameters
 from strategic_envs.agents.rllib.psro.judge import padded
 from strategic_envs.agents.rllib.psro.opponents import Opponents

@@ -20,8 +20,8 @@ import torch
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution
-from strategic_envs.agents.double_oracle.psro import same_policy
+from strategic_envs.agents.double_oracle.policy_space.machine import same_policy
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
 from strategic_envs.agents.rllib.modules import load_parameters
 from strategic_envs.agents.rllib.psro.opponents import Opponents
 from strategic_envs.agents.rllib.tasks.base import Options, Play, Task

@@ -9,7 +9,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
 from strategic_envs.agents.rllib.psro.episodes import play_markov, trembling
 from strategic_envs.agents.rllib.psro.tasks.base import Response
 from strategic_envs.agents.rllib.rollout_markov import discounted_weights

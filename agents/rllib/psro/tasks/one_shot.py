@@ -15,7 +15,7 @@ import torch
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
 from strategic_envs.agents.dynamics import GameOracle
 from strategic_envs.agents.rllib.modules import flat_parameters
 from strategic_envs.agents.rllib.psro.episodes import play_one_shot, trembling

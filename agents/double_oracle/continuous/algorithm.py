@@ -22,8 +22,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.continuous_checks import check_game, check_settings, start_points
-from strategic_envs.agents.double_oracle.held import HeldPoints
+from strategic_envs.agents.double_oracle.continuous.checks import check_game, check_settings, start_points
+from strategic_envs.agents.double_oracle.continuous.held import HeldPoints
 from strategic_envs.agents.double_oracle.log import DoubleOracleResult, Iteration
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.evaluators.best_response import best_response

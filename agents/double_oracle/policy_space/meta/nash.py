@@ -8,7 +8,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution, MetaSolver
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution, MetaSolver
 from strategic_envs.errors import InvalidGameError
 from strategic_envs.solvers.zero_sum import solve_zero_sum
 

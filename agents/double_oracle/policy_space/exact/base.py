@@ -8,8 +8,7 @@ from typing import Any
 from jaxtyping import Int
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution
-from strategic_envs.agents.double_oracle.psro import (
+from strategic_envs.agents.double_oracle.policy_space.machine import (
     CellPayoffs,
     Policy,
     Populations,
@@ -17,6 +16,7 @@ from strategic_envs.agents.double_oracle.psro import (
     Reply,
     same_policy,
 )
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
 from strategic_envs.errors import InvalidGameError, InvalidStrategyError
 
 __all__ = ["Arena", "check_uncorrelated"]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.access import PayoffAccess
+from strategic_envs.agents.double_oracle.finite.access import PayoffAccess
 from strategic_envs.solvers.growing import GrowingGame
 from strategic_envs.solvers.zero_sum import ZeroSumSolution, solve_zero_sum
 

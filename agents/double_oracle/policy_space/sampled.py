@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.psro import CellPayoffs, Populations
+from strategic_envs.agents.double_oracle.policy_space.machine import CellPayoffs, Populations
 from strategic_envs.errors import InvalidSettingError
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
 from strategic_envs.seeding import torch_stream

@@ -22,11 +22,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.access import PayoffAccess, as_access
+from strategic_envs.agents.double_oracle.finite.access import PayoffAccess, as_access
+from strategic_envs.agents.double_oracle.finite.responses import Asked, FullScan, Replies, Respond
+from strategic_envs.agents.double_oracle.finite.restricted import RestrictedGame
+from strategic_envs.agents.double_oracle.finite.ties import tie_break as tie_break_named
 from strategic_envs.agents.double_oracle.log import DoubleOracleResult, Iteration
-from strategic_envs.agents.double_oracle.responses import Asked, FullScan, Replies, Respond
-from strategic_envs.agents.double_oracle.restricted import RestrictedGame
-from strategic_envs.agents.double_oracle.ties import tie_break as tie_break_named
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import InvalidSettingError, InvalidStrategyError
 from strategic_envs.games.kinds.normal_form import NormalFormGame

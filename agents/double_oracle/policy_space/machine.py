@@ -23,8 +23,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution
-from strategic_envs.agents.double_oracle.payoffs import PayoffTable
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
+from strategic_envs.agents.double_oracle.policy_space.payoffs import PayoffTable
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import InvalidSettingError
 

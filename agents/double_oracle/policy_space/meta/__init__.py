@@ -18,7 +18,7 @@ from typing import Any
 
 import torch  # noqa: F401  (the example uses it)
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution, MetaSolver
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution, MetaSolver
 from strategic_envs.errors import InvalidSettingError, UnknownNameError
 
 __all__ = ["MetaSolution", "MetaSolver", "meta_solver", "meta_solvers"]

@@ -8,8 +8,8 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution, MetaSolver
-from strategic_envs.agents.double_oracle.meta.cce import of_correlated
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution, MetaSolver
+from strategic_envs.agents.double_oracle.policy_space.meta.cce import of_correlated
 from strategic_envs.solvers.correlated import solve_ce
 
 __all__ = ["CE"]

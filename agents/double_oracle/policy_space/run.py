@@ -8,9 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.exact import Arena, arena
-from strategic_envs.agents.double_oracle.meta import MetaSolution, MetaSolver, meta_solver
-from strategic_envs.agents.double_oracle.psro import (
+from strategic_envs.agents.double_oracle.policy_space.exact import Arena, arena
+from strategic_envs.agents.double_oracle.policy_space.machine import (
     Populations,
     PSROIteration,
     PSROState,
@@ -20,6 +19,7 @@ from strategic_envs.agents.double_oracle.psro import (
     advance,
     same_policy,
 )
+from strategic_envs.agents.double_oracle.policy_space.meta import MetaSolution, MetaSolver, meta_solver
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import InvalidSettingError
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution, MetaSolver
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution, MetaSolver
 from strategic_envs.solvers.correlated import CorrelatedSolution, solve_cce
 
 __all__ = ["CCE", "of_correlated"]

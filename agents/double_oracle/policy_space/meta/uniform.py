@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution, MetaSolver
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution, MetaSolver
 
 __all__ = ["Uniform"]
 

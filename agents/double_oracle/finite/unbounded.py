@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.access import PayoffAccess
+from strategic_envs.agents.double_oracle.finite.access import PayoffAccess
 
 __all__ = ["UnboundedLargerNumber", "one_more"]
 

@@ -8,8 +8,8 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from strategic_envs.agents.double_oracle.restricted import RestrictedGame
-from strategic_envs.agents.double_oracle.ties import TieBreak
+from strategic_envs.agents.double_oracle.finite.restricted import RestrictedGame
+from strategic_envs.agents.double_oracle.finite.ties import TieBreak
 from strategic_envs.errors import InvalidStrategyError
 
 __all__ = ["Asked", "FullScan", "Replies", "Respond"]

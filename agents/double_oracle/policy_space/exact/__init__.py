@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from strategic_envs.agents.double_oracle.exact.base import Arena
-from strategic_envs.agents.double_oracle.exact.continuous import ContinuousArena
-from strategic_envs.agents.double_oracle.exact.markov import MarkovArena
-from strategic_envs.agents.double_oracle.exact.normal_form import NormalFormArena
-from strategic_envs.agents.double_oracle.exact.turn_based import TurnBasedArena
+from strategic_envs.agents.double_oracle.policy_space.exact.base import Arena
+from strategic_envs.agents.double_oracle.policy_space.exact.continuous import ContinuousArena
+from strategic_envs.agents.double_oracle.policy_space.exact.markov import MarkovArena
+from strategic_envs.agents.double_oracle.policy_space.exact.normal_form import NormalFormArena
+from strategic_envs.agents.double_oracle.policy_space.exact.turn_based import TurnBasedArena
 from strategic_envs.errors import InvalidGameError, InvalidSettingError
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution, MetaSolver
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution, MetaSolver
 from strategic_envs.errors import InvalidGameError, InvalidSettingError
 from strategic_envs.solvers.compiled import compiled
 

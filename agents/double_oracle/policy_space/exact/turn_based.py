@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.exact.base import Arena, check_uncorrelated
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution
-from strategic_envs.agents.double_oracle.psro import CellPayoffs, Policy, Populations, PSROState, Reply
+from strategic_envs.agents.double_oracle.policy_space.exact.base import Arena, check_uncorrelated
+from strategic_envs.agents.double_oracle.policy_space.machine import CellPayoffs, Policy, Populations, PSROState, Reply
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
 from strategic_envs.errors import InvalidSettingError, InvalidStrategyError
 from strategic_envs.games.kinds.behaviour import mixture_reach, own_reach
 from strategic_envs.games.kinds.turn_based import TurnBasedGame

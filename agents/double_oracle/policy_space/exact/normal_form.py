@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.exact.base import Arena
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution
-from strategic_envs.agents.double_oracle.psro import CellPayoffs, Policy, Populations, PSROState, Reply
+from strategic_envs.agents.double_oracle.policy_space.exact.base import Arena
+from strategic_envs.agents.double_oracle.policy_space.machine import CellPayoffs, Policy, Populations, PSROState, Reply
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
 from strategic_envs.errors import InvalidStrategyError
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.play import Empirical, Independent

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.exact.base import Arena
-from strategic_envs.agents.double_oracle.exact.normal_form import mixed_points
-from strategic_envs.agents.double_oracle.meta.base import MetaSolution
-from strategic_envs.agents.double_oracle.psro import CellPayoffs, Policy, Populations, PSROState, Reply
+from strategic_envs.agents.double_oracle.policy_space.exact.base import Arena
+from strategic_envs.agents.double_oracle.policy_space.exact.normal_form import mixed_points
+from strategic_envs.agents.double_oracle.policy_space.machine import CellPayoffs, Policy, Populations, PSROState, Reply
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
 from strategic_envs.errors import InvalidGameError
 from strategic_envs.evaluators.best_response import best_response
 from strategic_envs.games.kinds.game import Game

@@ -33,7 +33,7 @@ def packing_number(strategies: StrategySet, distance: float) -> int:
     Example:
         >>> from strategic_envs.sets import Box
         >>> packing_number(Box(-1, 1), 0.5), packing_number(Box(-1, 1, dim=2), 0.5)
-        (5, 49)
+        (5, 36)
     """
     if not 0 < distance < math.inf:
         raise InvalidSettingError(f"packing: got a distance {distance!r}, expected a number > 0")
