@@ -22,6 +22,9 @@ GAPS = ("exploitability", "exploitability_exact", "nash_conv", "cce_gap", "local
 `steps` are the environment steps that were sampled, or the gradients that were taken where these are exact.
 """
 
+_TOLD = ("local_gap_by", "cce_gap_of", "judged", "exploitability_lower", "outcome")  # beside these numbers
+_COUNTED = ("utility_", "population_", "support_")  # one a player
+
 
 @dataclass(frozen=True)
 class Job:
@@ -164,11 +167,7 @@ class Rows:
             "steps": steps,
             "seconds": time.perf_counter() - self._began,
             **{name: float(gaps[name]) for name in GAPS},
-            **{
-                k: v
-                for k, v in gaps.items()
-                if k.startswith("utility_") or k in ("local_gap_by", "cce_gap_of", "outcome") or (k == "explain" and v)
-            },
+            **{k: v for k, v in gaps.items() if k.startswith(_COUNTED) or k in _TOLD or (k == "explain" and v)},
         }
         self.all.append(row)
         self._on_row(row)

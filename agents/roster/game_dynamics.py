@@ -59,7 +59,7 @@ class AlgorithmAgent(Agent):
                     if iteration % every == 0 or iteration == iterations or over:
                         steps = int(result["env_steps"] or result["field_calls"])
                         told = {"outcome": result["outcome"], "explain": result["explain"]}
-                        rows.add(iteration, steps, {**algorithm.evaluate(), **told})
+                        rows.add(iteration, steps, {**result, **algorithm.evaluate(), **told})
                     if job.checkpoint_every and iteration % job.checkpoint_every == 0:
                         self._save(algorithm, job)
                     if over:

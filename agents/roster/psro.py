@@ -90,6 +90,27 @@ AGENTS = (
         "psro",
         "PSRO: replies learnt by extragradient, PPO or DQN to a mixture of all earlier policies",
         _LEARNING,
-        {},
+        {
+            "continuous_game_v0": {"step_size": 0.05},
+            "duopoly_pricing_v0": {
+                "iterations": 10,
+                "step_size": 20.0,
+                "hidden": (16,),
+                "games_per_sample": 64,
+                "horizon": 40,
+                "oracle_steps": 30,
+            },
+            "larger_number_v0": {"iterations": 12, "field": "exact", "step_size": 2.0},
+            "tic_tac_toe_v0": {
+                "iterations": 12,
+                "dynamic": "adam_gradient",
+                "step_size": 0.1,
+                "strategy": "logits",
+                "field": "exact",
+                "oracle_steps": 60,
+                "tremble": 0.3,
+                "warm_start": "fresh",
+            },
+        },
     ),
 )

@@ -1,8 +1,8 @@
 """The continuous preset: nonconcave games where gradient play struggles, and the main ways to play them.
 
-Every cell takes 500 steps (STON'R as many as it needs, PPO a few iterations) from the same start and is judged with
-local and global gaps, side by side. Beside the leaderboard there are curves and, for games of two numbers, the field
-with every path. Methods that converge on one of these games cycle on another: that is the point.
+Every cell takes 500 steps (STON'R and double oracle as many as they need, PPO a few iterations) from the same start and
+is judged with local and global gaps, side by side. Beside the leaderboard there are curves and, for games of two
+numbers, the field with every path. Methods that converge on one of these games cycle on another: that is the point.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from strategic_envs.scripts.cells import Cell
 
 __all__ = ["AGENTS", "GAMES", "MAPS", "SUMMARY", "cells"]
 
-SUMMARY = "nonconcave continuous games: the main dynamics, STON'R and two controls, local gaps beside global ones"
+SUMMARY = "nonconcave games: the main dynamics, STON'R, double oracle and two controls, local beside global gaps"
 
 MAPS = True  # of starts, drawn at the end
 
@@ -40,6 +40,7 @@ AGENTS: dict[str, dict[str, Any]] = {
     "symplectic_gradient": {**_STEPS, "step_size": 0.005},
     "follow_the_ridge": _STEPS,
     "stonr": {"evaluate_every": 1000},
+    "double_oracle": {"iterations": 30, "evaluate_every": 10, "tolerance": 1e-6},
 }
 """The agents and what they are given besides their presets."""
 
@@ -61,5 +62,6 @@ def cells() -> list[Cell]:
         for name, options in AGENTS.items():
             dynamic = getattr(agents().get(name), "dynamic", None)
             if name in agents() and (dynamic is None or unsuited(dynamic, game.sets) is None):
-                found.append(Cell("continuous_game_v0", name, env=env, options=options))
+                many = {"meta_solver": "cce"} if name == "double_oracle" and game.n_players > 2 else {}
+                found.append(Cell("continuous_game_v0", name, env=env, options={**options, **many}))
     return found

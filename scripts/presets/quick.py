@@ -1,4 +1,4 @@
-"""The quick preset: both dynamics and two controls on every environment, in under three minutes on two cores."""
+"""The quick preset: two dynamics, two forms of double oracle and two controls, in under three minutes on two cores."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from strategic_envs.scripts.cells import Cell
 
 __all__ = ["AGENTS", "ENVIRONMENTS", "SUMMARY", "cells"]
 
-SUMMARY = "independent gradient and extragradient beside uniform random play and stock PPO, one seed"
+SUMMARY = "independent gradient, extragradient, double oracle and PSRO beside random play and stock PPO, one seed"
 ENVIRONMENTS = ("continuous_game_v0", "duopoly_pricing_v0", "larger_number_v0", "layers_v0", "tic_tac_toe_v0")
-AGENTS = ("uniform_random", "independent_gd", "extragradient", "ppo")
+AGENTS = ("uniform_random", "independent_gd", "extragradient", "double_oracle", "psro", "ppo")
 OPTIONS = {
     "continuous_game_v0": {"game": "matching_pennies_box"}
 }  # on which gradient circles and extragradient settles
+SHORT = {"psro": {"iterations": 6}}  # beside presets that take longer
 
 
 def cells() -> list[Cell]:
@@ -25,7 +26,7 @@ def cells() -> list[Cell]:
 
     pairs = [(environment, name) for environment in ENVIRONMENTS for name in AGENTS]
     return [
-        Cell(environment, name, seed=0, env=OPTIONS.get(environment, {}))
+        Cell(environment, name, seed=0, env=OPTIONS.get(environment, {}), options=dict(SHORT.get(name, {})))
         for environment, name in pairs
         if agent(name).refuses(environment) is None
     ]

@@ -1,7 +1,7 @@
-"""Maximises entropy or Gini impurity over `{x >= 0 : sum x = 1, E x = 0, G x <= 0}`, where some x > 0 has G x < 0.
+"""Maximises entropy or Gini impurity over `{x >= 0 : sum x = 1, E x = 0, G x <= h}`, where some x > 0 has G x < h.
 
 Minimised is `sum phi(x)` with `phi = x log x` or `x^2 / 2`. The conditions of Karush, Kuhn and Tucker are
-`phi'(x) + G'a + E'b + c - z = 0` with multipliers `a, z >= 0`, `a (-G x) = 0` and `z x = 0`; Newton's method solves
+`phi'(x) + G'a + E'b + c - z = 0` with multipliers `a, z >= 0`, `a (h - G x) = 0` and `z x = 0`; Newton's method solves
 them with `mu` in place of the two zeros, and mu falls to 0 (Mehrotra 1992, without a corrector). A step eliminates x,
 whose block is diagonal, and leaves a system in the size of the number of inequalities.
 """
@@ -20,7 +20,9 @@ _STALLED = 5  # iterations without progress after which rounding is in the way
 _STAY = 0.99  # of the longest step that keeps everything positive
 
 
-def central_path(inequalities: Array, equalities: Array, *, entropy: bool, tolerance: float) -> tuple[Array, bool]:
+def central_path(
+    inequalities: Array, equalities: Array, *, entropy: bool, tolerance: float, allowed: float = 0.0
+) -> tuple[Array, bool]:
     """The x of greatest entropy or Gini impurity.
 
     Args:
@@ -28,6 +30,7 @@ def central_path(inequalities: Array, equalities: Array, *, entropy: bool, toler
         equalities: E, `(l, n)`; rows may depend on each other.
         entropy: Maximise the entropy, else the Gini impurity.
         tolerance: Of the conditions and of the objective.
+        allowed: h, the same for all inequalities.
 
     Returns:
         x `(n,)`, and whether the conditions hold up to the tolerance.
@@ -41,13 +44,13 @@ def central_path(inequalities: Array, equalities: Array, *, entropy: bool, toler
     g, n = inequalities, inequalities.shape[1]
     fixed = np.vstack([equalities, np.ones(n)])
     level = np.r_[np.zeros(len(equalities)), 1.0]
-    x, slack = np.full(n, 1 / n), np.maximum(-g @ np.full(n, 1 / n), 0.1 / n)
+    x, slack = np.full(n, 1 / n), np.maximum(allowed - g @ np.full(n, 1 / n), 0.1 / n)
     a, z, free = np.full(len(g), 1 / n), np.full(n, 1 / n), np.zeros(len(fixed))
     best, least, stalled = x, np.inf, 0
     for _ in range(_ITERATIONS):
         slope, curve = (np.log(x) + 1, 1 / x) if entropy else (x, np.ones(n))
         dual = slope + g.T @ a + fixed.T @ free - z
-        primal, missing = g @ x + slack, fixed @ x - level
+        primal, missing = g @ x + slack - allowed, fixed @ x - level
         open_gap = a @ slack + z @ x
         error = float(max(np.abs(np.r_[dual * x, primal, missing]).max(), open_gap))
         stalled = 0 if error < 0.9 * least or least > tolerance else stalled + 1

@@ -8,12 +8,14 @@ al. 2021) have one solution each.
 
 The two concave programs are solved in two steps. A linear program over the cone `{x >= 0 : G x <= 0}` finds which
 profiles may have a positive probability at all and which inequalities may be strict; what is left has an interior.
-There Newton's method follows the central path. Every answer's gap is computed anew from the payoffs.
+There Newton's method follows the central path. Where actions are so alike that the polytope is too thin for this, it
+is widened to `G x <= tolerance / 2`, and where that fails too the answer is any equilibrium. Every answer's gap is
+computed anew from the payoffs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,7 +45,8 @@ class CorrelatedSolution:
             answers to its drawn actions together for a CE. At most 0, or rounding, at an equilibrium.
         utilities: What each player expects.
         select: Which equilibrium was asked for.
-        optimal: Whether it was proved to be that one, up to the tolerance.
+        optimal: Whether it was proved to be that one, up to the tolerance: its objective is at least as good as that of
+            every equilibrium, up to the tolerance.
         solved: Whether the gap is within the tolerance and it is the one that was asked for.
     """
 
@@ -145,10 +148,20 @@ def _solve(payoffs: object, correlated: bool, select: str, tolerance: float) -> 
     half = np.where(high > low, high / 2 - low / 2, 1.0)  # a player's deviations do not change with its units
     scaled = (u - (low / 2 + high / 2)) / half
     g = deviation_gains(scaled, correlated)
-    x, optimal = _welfare(g, u, tolerance) if select == "welfare" else _concave(g, select, tolerance)
-    x = positive_part(x).reshape(u.shape[1:])
+
+    def miss(x: Array) -> float:
+        return max((_gain(v, x.reshape(u.shape[1:]), i, correlated) for i, v in enumerate(scaled)), default=0.0)
+
+    x, optimal, scaled_gap = np.ones(g.shape[1]), False, np.inf
+    for attempt in _attempts(g, u, select, tolerance):
+        other, proved = attempt()
+        other = positive_part(other)
+        if miss(other) < scaled_gap or (proved and miss(other) <= tolerance):
+            x, optimal, scaled_gap = other, proved, miss(other)
+        if scaled_gap <= tolerance and optimal:
+            break
+    x = x.reshape(u.shape[1:])
     gap = max((_gain(v, x, i, correlated) for i, v in enumerate(u)), default=0.0)
-    scaled_gap = max((_gain(v, x, i, correlated) for i, v in enumerate(scaled)), default=0.0)
     utilities = tuple(float((v * x).sum()) for v in u)
     solved = bool(optimal and scaled_gap <= tolerance)
     return CorrelatedSolution(torch.from_numpy(x), gap, utilities, select, bool(optimal), solved)
@@ -174,6 +187,18 @@ def _welfare(g: Array, u: Array, tolerance: float) -> tuple[Array, bool]:
     prices = np.maximum(-found.ineqlin.marginals, 0.0)
     bound = float((welfare / scale - prices @ g).max())
     return found.x, bool(bound - welfare @ positive_part(found.x) / scale <= tolerance)
+
+
+def _attempts(g: Array, u: Array, select: str, tolerance: float) -> list[Callable[[], tuple[Array, bool]]]:
+    """What is tried, in order: ways to find what was asked for, then any equilibrium, which is not proved to be it."""
+    if select == "welfare":
+        return [lambda: _welfare(g, u, tolerance)]
+
+    def widened() -> tuple[Array, bool]:
+        none = np.zeros((0, g.shape[1]))
+        return central_path(g, none, entropy=select == "entropy", tolerance=tolerance, allowed=tolerance / 2)
+
+    return [lambda: _concave(g, select, tolerance), widened, lambda: (_welfare(g, u, tolerance)[0], False)]
 
 
 def _concave(g: Array, select: str, tolerance: float) -> tuple[Array, bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import types
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from strategic_envs.errors import InvalidGameError, InvalidSettingError, Unknown
 from strategic_envs.evaluators import cce_gap, ce_gap
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.play import Empirical
+from strategic_envs.seeding import numpy_stream
 from strategic_envs.solvers.central_path import central_path
 from strategic_envs.solvers.correlated import CorrelatedSolution, deviation_gains, solve_cce, solve_ce
 from strategic_envs.solvers.zero_sum import solve_zero_sum
@@ -160,8 +162,22 @@ def test_what_cannot_be_solved_is_reported(monkeypatch: pytest.MonkeyPatch) -> N
     from strategic_envs.solvers import correlated
 
     monkeypatch.setattr(correlated, "central_path", lambda g, e, **_: (np.full(g.shape[1], 1 / g.shape[1]), False))
+    found = solve_ce(CHICKEN)  # an equilibrium, and not the one that was asked for
+    assert not found.solved and not found.optimal and found.gap <= 1e-9
+    monkeypatch.setattr(correlated, "linprog", lambda *_, **__: types.SimpleNamespace(x=None))
     found = solve_ce(CHICKEN)
     assert not found.solved and not found.optimal and found.gap == pytest.approx(0.25)
+
+
+def test_actions_that_are_nearly_alike_leave_an_equilibrium() -> None:
+    # A coordination game whose actions come in copies that differ by 1e-3 down to 1e-12: the polytope is very thin.
+    stream = numpy_stream(0, "alike")
+    base = stream.uniform(-1, 1, (3, 2, 2, 2))
+    payoffs = np.concatenate([base + 10.0 ** (-3 * k) * stream.uniform(-1, 1, base.shape) for k in range(1, 5)], 1)
+    for select in ("entropy", "gini"):
+        found = solve_cce(payoffs, select=select)
+        assert found.gap <= 1e-6, select
+        assert cce_gap(NormalFormGame(payoffs), Empirical.of_joint_actions(found.probability)).value <= 1e-6
 
 
 @pytest.mark.usefixtures("unchecked")
