@@ -17,7 +17,8 @@ LEGEND = {
     "options": "options of the environment that are not its defaults, a game's name first",
     "exploitability": "how much a player gains on average by a best response to the others, in units of payoff, 0 at a "
     "Nash equilibrium (NashConv divided by the number of players); it judges the play at the end of the run",
-    "exact": "whether those best responses are exact; if not, they were searched for and the true value may be larger",
+    "exact": "whether those best responses are exact; if not, they were searched for and the true value may be larger "
+    "(for mixtures of policies of a Markov game it may be smaller: opponents are told apart)",
     "cce_gap": "the largest gain of one player by leaving the joint play for one fixed strategy, 0 at a coarse "
     "correlated equilibrium; it judges all play of the run where strategies are points of the game's own sets, and the "
     "play at the end elsewhere",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from strategic_envs.agents.roster.extragradient import Extragradient
 from strategic_envs.agents.roster.game_dynamics import DynamicsAgent
 
 __all__ = ["AGENT", "IndependentGD"]
@@ -20,21 +21,9 @@ class IndependentGD(DynamicsAgent):
     name: str = "independent_gd"
     summary: str = "independent gradient: every player ascends its own utility"
     dynamic: str = "simultaneous_gradient"
-    presets: Mapping[str, Mapping[str, Any]] = {
-        "continuous_game_v0": {"iterations": 200, "evaluate_every": 10, "step_size": 0.05},
-        "duopoly_pricing_v0": {"iterations": 40, "step_size": 20.0, "games_per_sample": 256, "horizon": 100},
-        "larger_number_v0": {"step_size": 1.0, "games_per_sample": 4096},
-        "layers_v0": {"iterations": 200, "evaluate_every": 50, "step_size": 0.5, "minibatch_size": 128},
-        "tic_tac_toe_v0": {
-            "iterations": 40,
-            "evaluate_every": 2,
-            "steps_per_iteration": 10,
-            "step_size": 3000.0,
-            "games_per_sample": 4096,
-            "strategy": "logits",
-            "exploring_starts": 1.0,
-            "entropy": [0.5, 0.01, 300],
-        },
+    presets: Mapping[str, Mapping[str, Any]] = {  # those of extragradient, for a fair comparison
+        **Extragradient.presets,
+        "layers_v0": {**Extragradient.presets["layers_v0"], "step_size": 0.5},  # where it allows longer steps
     }
 
 

@@ -170,14 +170,16 @@ def test_what_cannot_be_solved_is_reported(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_actions_that_are_nearly_alike_leave_an_equilibrium() -> None:
-    # A coordination game whose actions come in copies that differ by 1e-3 down to 1e-12: the polytope is very thin.
+    # A random game in which player 0 has copies of its actions that differ by 1e-3 to 1e-12: the polytope is very thin.
     stream = numpy_stream(0, "alike")
     base = stream.uniform(-1, 1, (3, 2, 2, 2))
     payoffs = np.concatenate([base + 10.0 ** (-3 * k) * stream.uniform(-1, 1, base.shape) for k in range(1, 5)], 1)
     for select in ("entropy", "gini"):
         found = solve_cce(payoffs, select=select)
         assert found.gap <= 1e-6, select
-        assert cce_gap(NormalFormGame(payoffs), Empirical.of_joint_actions(found.probability)).value <= 1e-6
+        assert (
+            cce_gap(NormalFormGame(torch.tensor(payoffs)), Empirical.of_joint_actions(found.probability)).value <= 1e-6
+        )
 
 
 @pytest.mark.usefixtures("unchecked")
