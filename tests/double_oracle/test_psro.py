@@ -117,6 +117,19 @@ def test_the_best_mixture_of_a_run_is_returned_not_the_last() -> None:
     assert tuple(map(len, found.populations)) == found.history[gaps.index(min(gaps))].sizes
 
 
+class _Stubborn:
+    """Learnt nothing: every reply is the first action, which gains nothing over itself."""
+
+    def reply(self, player: int, state: PSROState) -> Reply:
+        return Reply(0, 0.0)
+
+
+def test_replies_that_were_learnt_and_gain_nothing_do_not_make_an_equilibrium() -> None:
+    found = run_psro([[0], [0]], _Stubborn(), arena(RPS), meta_solver("nash"))
+    assert found.outcome is Outcome.FAILED and not found.exact
+    assert "stalled" in found.reason and "not the best" in found.reason
+
+
 def test_a_run_whose_replies_are_all_held_already_says_that_it_stalled_and_why() -> None:
     found = psro(RPS, "uniform")
     assert found.outcome is Outcome.FAILED and found.gap == 1.0

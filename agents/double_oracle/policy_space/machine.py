@@ -54,6 +54,7 @@ class Reply(NamedTuple):
         note: What the oracle says about it.
         utility: What the mixture itself pays the player, where the oracle takes it for another than the payoff table
             does; otherwise NaN.
+        searched: Whether it is the best that a search among all policies found, which proves nothing.
     """
 
     policy: Policy
@@ -61,6 +62,7 @@ class Reply(NamedTuple):
     exact: bool = False
     note: str = ""
     utility: float = math.nan
+    searched: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -252,7 +254,8 @@ def _add(state: PSROState, tolerance: float, same: Same) -> PSROState:
         populations.append((*policies, reply.policy) if new else policies)
         added.append(new)
     record = _record(state, tuple(added))
-    outcome, reason = _verdict(record, tolerance)
+    searched = all(reply is not None and (reply.exact or reply.searched) for reply in state.replies)
+    outcome, reason = _verdict(record, tolerance, searched)
     if outcome is None:
         state = replace(state, populations=tuple(populations), table=state.table.grown([len(p) for p in populations]))
         state = replace(state, meta=None, replies=(None,) * state.n_players)
@@ -279,15 +282,15 @@ def meta_utilities(table: PayoffTable, meta: MetaSolution) -> tuple[float, ...]:
     return tuple((table.mean.reshape(table.mean.shape[0], -1) @ weights).tolist())
 
 
-def _verdict(record: PSROIteration, tolerance: float) -> tuple[Outcome | None, str]:
+def _verdict(record: PSROIteration, tolerance: float, searched: bool) -> tuple[Outcome | None, str]:
     if record.exact and record.gap <= tolerance:
         return Outcome.CONVERGED, f"the gap {record.gap:.3g} is within the tolerance {tolerance:g}"
     if any(record.added):
         return None, ""
-    if record.gap <= max(tolerance, _ROUNDING):
-        proof = "" if record.exact else ", which is not proved: the replies may not be the best"
+    if record.gap <= max(tolerance, _ROUNDING) and searched:
+        proof = "" if record.exact else ", which is not proved: a search found no better replies"
         return Outcome.CONVERGED, f"no reply is new; the gap is {record.gap:.3g}{proof}"
-    gap = "" if math.isnan(record.gap) else f", though the gap is {record.gap:.3g}"
+    gap = "" if math.isnan(record.gap) else f", and they gain {record.gap:.3g}"
     return Outcome.FAILED, f"stalled: every reply is in its population already{gap}{_why(record)}"
 
 

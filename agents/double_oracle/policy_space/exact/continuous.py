@@ -75,7 +75,7 @@ class ContinuousArena(Arena):
         drawn = weights[tuple(rows.T)]
         found = best_response(self.game, player, Empirical(Profile(points), drawn / drawn.sum()), self.certify)
         point = self.game.sets[player].project(found.strategy.detach().double())
-        return Reply(point, found.value, found.exact and found.attained, found.note)
+        return Reply(point, found.value, found.exact and found.attained, found.note, searched=True)
 
     def play(self, populations: Populations, meta: MetaSolution) -> Independent | Empirical:
         return mixed_points([torch.stack(p) for p in populations], meta)
