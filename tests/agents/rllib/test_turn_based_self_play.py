@@ -325,8 +325,6 @@ def test_a_players_estimate_has_no_part_of_the_others_module(nim) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("strategy", ["logits", None])
 def test_games_played_on_a_gpu_are_games(tic_tac_toe, strategy: Literal["logits"] | None) -> None:
-    if not torch.cuda.is_available():
-        pytest.skip("there is no GPU")
     task = task_for(tic_tac_toe, Options(strategy=strategy, games=20_000, entropy=0.2, exploring_starts=0.5))
     modules = [module.to("cuda") for module in task.modules]
     with torch.no_grad():
