@@ -3,6 +3,7 @@
 A file added to this folder with a subclass of `MetaSolver` is discovered; no list need be edited.
 
 Example:
+    >>> import torch
     >>> rock_paper_scissors = torch.tensor([[0.0, -1.0, 1.0], [1.0, 0.0, -1.0], [-1.0, 1.0, 0.0]]).double()
     >>> meta_solver("uniform")(torch.stack([rock_paper_scissors, -rock_paper_scissors])).marginals[0].tolist()
     [0.3333333333333333, 0.3333333333333333, 0.3333333333333333]
@@ -15,8 +16,6 @@ import importlib
 import inspect
 import pkgutil
 from typing import Any
-
-import torch  # noqa: F401  (the example uses it)
 
 from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution, MetaSolver
 from strategic_envs.errors import InvalidSettingError, UnknownNameError

@@ -8,23 +8,21 @@ from typing import ClassVar
 from jaxtyping import Float
 from torch import Tensor
 
-from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution, MetaSolver
-from strategic_envs.agents.double_oracle.policy_space.meta.cce import of_correlated
+from strategic_envs.agents.double_oracle.policy_space.meta.base import MetaSolution
+from strategic_envs.agents.double_oracle.policy_space.meta.cce import CCE, of_correlated
 from strategic_envs.solvers.correlated import solve_ce
 
 __all__ = ["CE"]
 
 
 @dataclass(frozen=True)
-class CE(MetaSolver):
+class CE(CCE):
     """A correlated equilibrium by `solve_ce`: nobody gains by another answer to the policy that it drew.
 
     The replies of PSRO are to the mixture before the draw, so a run that ends has found a coarse correlated equilibrium
     of the whole game, as with `cce`.
 
-    Args:
-        select: Which one: the greatest `"entropy"`, `"welfare"` or `"gini"` impurity.
-        tolerance: The gain up to which the meta-game counts as solved, for payoffs scaled to a range of 2.
+    Its settings are those of `cce`.
 
     Example:
         >>> import torch
@@ -35,8 +33,6 @@ class CE(MetaSolver):
 
     name: ClassVar[str] = "ce"
     summary: ClassVar[str] = "a correlated equilibrium; any number of players, general sum"
-    select: str = "entropy"
-    tolerance: float = 1e-7
 
     def solve(self, payoffs: Float[Tensor, "n *sizes"]) -> MetaSolution:
         return of_correlated(self.name, solve_ce(payoffs, select=self.select, tolerance=self.tolerance))
