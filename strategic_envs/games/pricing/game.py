@@ -1,9 +1,10 @@
 """Algorithmic pricing: firms set prices from a grid again and again and remember the last ones.
 
 The game of Calvano, Calzolari, Denicolò and Pastorello (AER 2020). A period pays the profits of a logit market
-(`strategic_envs.games.logit`). The grid of firm i has m equally spaced prices from `p_i^N - xi (p_i^M - p_i^N)` to
-`p_i^M + xi (p_i^M - p_i^N)`, between and a little beyond Nash and monopoly prices, which are not on it. A state is what
-everybody charged in the last k periods. Where play ends is told by the *profit gain*
+(`strategic_envs.games.pricing.logit`). The grid of firm i has m equally spaced prices from
+`p_i^N - xi (p_i^M - p_i^N)` to `p_i^M + xi (p_i^M - p_i^N)`, between and a little beyond Nash and monopoly prices,
+which are not on it. A state is what everybody charged in the last k periods. Where play ends is told by the *profit
+gain*
 
     Delta = mean_i (pi_i - pi_i^N) / (pi_i^M - pi_i^N),
 
@@ -17,6 +18,7 @@ import functools
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -24,7 +26,8 @@ from torch import Tensor
 from strategic_envs.errors import InvalidGameError, InvalidStrategyError
 from strategic_envs.games.kinds.known import Equilibrium, Known
 from strategic_envs.games.kinds.markov import MarkovGame, Outcomes
-from strategic_envs.games.logit import LogitMarket
+from strategic_envs.games.pricing.logit import LogitMarket
+from strategic_envs.games.pricing.tables import PricingTables
 
 __all__ = ["PricingGame", "pricing"]
 
@@ -175,6 +178,26 @@ class PricingGame(MarkovGame):
         return torch.nn.functional.one_hot(own_first, self.m).to(torch.float32).flatten(-3)
 
     # --- what is known -------------------------------------------------------------------------------------------
+
+    def frozen(self) -> PricingTables:
+        """The game as tables for learners and evaluators.
+
+        Raises:
+            InvalidGameError: If the tables would be too large; the message says how large.
+        """
+        nash, monopoly = self.market.nash, self.market.monopoly
+        return PricingTables(
+            grid=self.grid.numpy(),
+            profit=self.payoff_table.numpy()[None],
+            chain=np.ones((1, 1)),
+            present=np.ones((1, self.n_players), dtype=bool),
+            delta=self.discount,
+            memory=self.memory,
+            nash_prices=nash.prices.numpy()[None],
+            nash_profits=nash.profits.numpy(),
+            monopoly_prices=monopoly.prices.numpy()[None],
+            monopoly_profits=monopoly.profits.numpy(),
+        )
 
     def pure_nash(self) -> list[tuple[int, ...]]:
         """The pure Nash equilibria of the one-period game on the grid, as price indices."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.special import lambertw
 
 from strategic_envs.errors import InvalidGameError
-from strategic_envs.games.logit import LogitMarket
+from strategic_envs.games.pricing.logit import LogitMarket
 
 ANCHORS = {  # n: Nash price, monopoly price, Nash profit, monopoly profit, in 30-digit arithmetic
     2: (1.472926660030623, 1.924980919017762, 0.2229266600306227, 0.3374904595088809),

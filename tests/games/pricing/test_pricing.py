@@ -10,8 +10,8 @@ import torch
 
 from strategic_envs.errors import IllegalActionError, InvalidGameError, InvalidStrategyError
 from strategic_envs.games.kinds import markov
-from strategic_envs.games.logit import LogitMarket
 from strategic_envs.games.pricing import PricingGame, pricing
+from strategic_envs.games.pricing.logit import LogitMarket
 from strategic_envs.seeding import torch_stream
 
 BASE = pricing()
