@@ -62,8 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(name: str, words: list[str]) -> int:
     if name not in names("commands"):
         raise UnknownNameError("command", name, names("commands"))
-    command_type = find("commands", name, "command").Command
+    module = find("commands", name, "command")
     words, options = take_options(words)
+    command_type = module.command_for(words) if hasattr(module, "command_for") else module.Command
     if name not in _WITH_OPTIONS and (options.env or options.agent):
         raise InputError(f"{name} takes no --env.KEY and no --agent.KEY: they belong to train")
     command = _parse(command_type, words, f"strategic-envs {name}")

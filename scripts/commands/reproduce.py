@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Annotated
+from types import ModuleType
+from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
@@ -15,12 +17,15 @@ from strategic_envs.scripts.discover import find, names
 from strategic_envs.scripts.options import InputError
 from strategic_envs.scripts.tables import console, print_table
 
+_COLUMNS = ("quantity", "ours", "expected", "within", "source")
+_VERDICTS = {True: "within", False: "MISSED", None: "-"}
+
 
 @dataclass(frozen=True)
 class Command:
     """Reproduces a published result and says where ours is within its tolerance and where it is missed.
 
-    With no name, lists what can be reproduced.
+    With no name, lists what can be reproduced. A reproduction may have options of its own: `reproduce NAME --help`.
     """
 
     name: Annotated[Positional[str | None], arg(metavar="NAME")] = None
@@ -42,18 +47,81 @@ class Command:
         module = find("reproduce", self.name, "reproduction")
         if self.seed < 0:
             raise InputError(f"got --seed {self.seed}, expected a whole number from 0")
-        folder = self.out or Path("results") / "reproduce" / module.NAME
-        if self.out is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise CheckpointError(f"{folder} is not an empty folder: choose another name")
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = [dict(row) for row in module.reproduce(folder, seed=self.seed, quick=self.quick)]
-        record = {"name": module.NAME, "seed": self.seed, "quick": self.quick, "versions": versions(), "rows": rows}
-        write_atomic(folder / "reproduction.json", json.dumps(record, indent=2, default=float) + "\n")
+        asked: dict[str, Any] = {"seed": self.seed, "quick": self.quick}
+        if hasattr(module, "Options"):
+            asked["options"] = module.Options(**{f.name: getattr(self, f.name) for f in fields(module.Options)})
+        folder = self._folder(module)
+        rows = [dict(row) for row in module.reproduce(folder, **asked)]
+        record = {"name": module.NAME, "finished": True, **asked, "versions": versions(), "rows": rows}
+        write_atomic(folder / "reproduction.json", json.dumps(record, indent=2, default=_plain) + "\n")
+        further = list(dict.fromkeys(key for row in rows for key in row if key not in _COLUMNS))
         shown = [
-            [r["quantity"], r["ours"], r["expected"], "within" if r["within"] else "MISSED", r["source"]] for r in rows
+            [row["quantity"], row["ours"], row["expected"]]
+            + [row.get(key, "") for key in further]
+            + [_VERDICTS[None if row["within"] is None else bool(row["within"])], row["source"]]
+            for row in rows
         ]
-        print_table(out, module.SUMMARY, ["quantity", "ours", "expected", "verdict", "source"], shown)
-        within = sum(bool(row["within"]) for row in rows)
+        print_table(out, module.SUMMARY, ["quantity", "ours", "expected", *further, "verdict", "source"], shown)
+        judged = [bool(row["within"]) for row in rows if row["within"] is not None]
         out.print(
-            f"{within} of {len(rows)} within their tolerance; tables and pictures are in {folder}", highlight=False
+            f"{sum(judged)} of {len(judged)} within their tolerance; tables and pictures are in {folder}",
+            highlight=False,
         )
+
+    def _folder(self, module: ModuleType) -> Path:
+        """The folder for results: a new or empty one, or one in which the same reproduction may go on."""
+        folder = self.out or Path("results") / "reproduce" / module.NAME
+        resumes = getattr(module, "RESUMES", False)
+        if self.out is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            if not resumes:
+                raise CheckpointError(f"{folder} is not an empty folder: choose another name")
+            there = _started(folder)
+            if there is None or there.get("name") != module.NAME:
+                raise CheckpointError(
+                    f"{folder} is neither empty nor the folder of a run of {module.NAME} that could go on: "
+                    f"choose another name"
+                )
+        folder.mkdir(parents=True, exist_ok=True)
+        if resumes:
+            record = {"name": module.NAME, "finished": False, "seed": self.seed}
+            write_atomic(folder / "reproduction.json", json.dumps(record) + "\n")
+        return folder
+
+
+def command_for(words: Sequence[str]) -> type[Command]:
+    """The command with the options of the reproduction that the words name.
+
+    Args:
+        words: What follows `strategic-envs reproduce`.
+
+    Returns:
+        `Command`, or a subclass that has the fields of the reproduction's `Options` as well.
+
+    Example:
+        >>> command_for(["gradient-cycles", "--quick"]) is Command
+        True
+    """
+    there = names("reproduce")
+    spoken = (word for before, word in zip(["", *words], words, strict=False) if before != "--out")
+    name = next((word for word in spoken if word.replace("_", "-") in there), None)
+    options = getattr(find("reproduce", name, "reproduction"), "Options", None) if name else None
+    if options is None:
+        return Command
+    own = type(Command.__name__, (options, Command), {"__doc__": Command.__doc__, "__module__": __name__})
+    return dataclass(frozen=True)(own)
+
+
+def _started(folder: Path) -> dict[str, Any] | None:
+    """What the folder's record says; None if it has none."""
+    try:
+        record = json.loads((folder / "reproduction.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _plain(value: object) -> object:
+    """What JSON does not know: options as a dictionary, paths as text, numbers of numpy as Python's."""
+    if hasattr(value, "__dataclass_fields__"):
+        return {f.name: getattr(value, f.name) for f in fields(value)}  # pyright: ignore[reportArgumentType]
+    return str(value) if isinstance(value, Path) else float(value)  # pyright: ignore[reportArgumentType]

@@ -6,6 +6,12 @@ from strategic_envs.plots.counts import draw_counts
 from strategic_envs.plots.coverage import draw_coverage, plot_coverage
 from strategic_envs.plots.curves import draw_curves, plot_curves
 from strategic_envs.plots.figure import COLOURS, new_figure, save, share_legend
+from strategic_envs.plots.pricing import (
+    draw_heat_map,
+    draw_histogram,
+    draw_impulse_response,
+    draw_price_cycles,
+)
 from strategic_envs.plots.robustness import plot_adversarial_examples, plot_robustness
 from strategic_envs.plots.supports import draw_supports
 from strategic_envs.plots.trajectories import draw_trajectories, plot_trajectories
@@ -15,6 +21,10 @@ __all__ = [
     "draw_counts",
     "draw_coverage",
     "draw_curves",
+    "draw_heat_map",
+    "draw_histogram",
+    "draw_impulse_response",
+    "draw_price_cycles",
     "draw_supports",
     "draw_trajectories",
     "new_figure",
