@@ -9,9 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from strategic_envs.results import LEADERBOARD_COLUMNS
+from strategic_envs.results import FIGURE_COLUMNS, LEADERBOARD_COLUMNS
 
-__all__ = ["LEGEND", "console", "leaderboard_markdown", "leaderboard_table", "number", "print_table"]
+__all__ = ["FIGURE_LEGEND", "LEGEND", "console", "leaderboard_markdown", "leaderboard_table", "number", "print_table"]
 
 LEGEND = {
     "options": "options of the environment that are not its defaults, a game's name first",
@@ -29,6 +29,18 @@ LEGEND = {
     "seconds": "wall-clock time of training and judging",
 }
 """What the columns of a leaderboard mean."""
+
+FIGURE_LEGEND = {
+    "profit_gain": "mean profits in the long run, 0 at Nash and 1 at monopoly prices; on the baseline grid the static "
+    "equilibria have -.024 and .117, and uniformly random prices .497",
+    "best_reply_loss": "how much of the value of an exact best response a firm forgoes, on average over the states "
+    "that play visits in the long run (exploitability counts all histories alike)",
+    "rival_response": "relative change of the others' price one period after a firm cuts its own to what is best for "
+    "one period; negative where cuts are punished",
+    "deviation_gain": "relative change of the deviator's discounted profit by this cut",
+    "deviation_unprofitable": "the share of cases in which the cut lowers it",
+}
+"""What the columns mean that only some games have."""
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -76,23 +88,42 @@ def print_table(
     out.print(table)
 
 
-_SHOWN = [name.replace("exploitability_exact", "exact") for name in LEADERBOARD_COLUMNS]
+def _columns(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The columns of these rows: those of games that have figures beside the gaps stand before steps and seconds."""
+    beside = [name for name in FIGURE_COLUMNS if any(row.get(name) is not None for row in rows)]
+    gaps, cost = LEADERBOARD_COLUMNS[:-2], LEADERBOARD_COLUMNS[-2:]
+    return [*gaps, *beside, *cost]
+
+
+def _shown(columns: Sequence[str]) -> list[str]:
+    return [name.replace("exploitability_exact", "exact") for name in columns]
+
+
+def _legend(columns: Sequence[str]) -> dict[str, str]:
+    return {**LEGEND, **{name: text for name, text in FIGURE_LEGEND.items() if name in columns}}
+
+
+def _cell(row: Mapping[str, Any], name: str) -> object:
+    value = row.get(name) if name in FIGURE_COLUMNS else row[name]
+    return "" if value is None else value
 
 
 def leaderboard_table(out: Console, rows: Sequence[Mapping[str, Any]], title: str = "leaderboard") -> None:
     """Prints a leaderboard and what its columns mean."""
-    shown = [[row[name] for name in LEADERBOARD_COLUMNS] for row in _sorted(rows)]
-    print_table(out, title, _SHOWN, shown, grouped=2)
-    for name, meaning in LEGEND.items():
+    columns = _columns(rows)
+    cells = [[_cell(row, name) for name in columns] for row in _sorted(rows)]
+    print_table(out, title, _shown(columns), cells, grouped=2)
+    for name, meaning in _legend(columns).items():
         out.print(f"[bold]{name}[/bold]: {meaning}", highlight=False)
 
 
 def leaderboard_markdown(rows: Sequence[Mapping[str, Any]], title: str, made_with: Mapping[str, str]) -> str:
     """A leaderboard as Markdown: the table, what its columns mean, how each row was made, and with what."""
-    lines = [f"# {title}", "", f"| {' | '.join(_SHOWN)} |", f"|{'---|' * len(_SHOWN)}"]
-    lines += [f"| {' | '.join(number(row[n]) for n in LEADERBOARD_COLUMNS)} |" for row in _sorted(rows)]
+    columns = _columns(rows)
+    lines = [f"# {title}", "", f"| {' | '.join(_shown(columns))} |", f"|{'---|' * len(columns)}"]
+    lines += [f"| {' | '.join(number(_cell(row, n)) for n in columns)} |" for row in _sorted(rows)]
     lines += ["", "## What the columns mean", ""]
-    lines += [f"- **{name}**: {meaning}." for name, meaning in LEGEND.items()]
+    lines += [f"- **{name}**: {meaning}." for name, meaning in _legend(columns).items()]
     lines += ["", "## How each row was made", ""]
     for row in _sorted(rows):
         used = {**row.get("env", {}), **row.get("settings", {})}

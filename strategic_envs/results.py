@@ -23,6 +23,7 @@ from typing import Any
 from strategic_envs.errors import CheckpointError
 
 __all__ = [
+    "FIGURE_COLUMNS",
     "LEADERBOARD_COLUMNS",
     "RunFolder",
     "read_leaderboard",
@@ -46,6 +47,15 @@ LEADERBOARD_COLUMNS = (
     "seconds",
 )
 """What every row of a leaderboard has."""
+
+FIGURE_COLUMNS = (
+    "profit_gain",
+    "best_reply_loss",
+    "rival_response",
+    "deviation_gain",
+    "deviation_unprofitable",
+)
+"""What rows about some games have beside: a leaderboard has such a column if a row of it does."""
 
 _DISTRIBUTIONS = ("strategic-envs", "numpy", "torch", "gymnasium", "pettingzoo", "ray")
 
@@ -221,6 +231,8 @@ class RunFolder:
 def write_leaderboard(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Writes a leaderboard: a JSON list of rows that have `LEADERBOARD_COLUMNS`, whole or not at all.
 
+    Those of `FIGURE_COLUMNS` that a row has are written too.
+
     Raises:
         CheckpointError: If a row lacks a column or has no value in one; an existing file stays as it is.
     """
@@ -233,7 +245,8 @@ def write_leaderboard(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> No
                 f"the row {plain.get('environment')}, {plain.get('agent')}, seed {plain.get('seed')} has no "
                 f"{', '.join(empty)}: every row needs {', '.join(LEADERBOARD_COLUMNS)}"
             )
-        table.append({name: plain[name] for name in LEADERBOARD_COLUMNS})
+        more = [name for name in FIGURE_COLUMNS if plain.get(name) is not None]
+        table.append({name: plain[name] for name in (*LEADERBOARD_COLUMNS, *more)})
     lines = ",\n".join(f"  {json.dumps(row)}" for row in table)
     write_atomic(Path(path), f"[\n{lines}\n]\n")
 

@@ -16,6 +16,7 @@ import torch
 
 from strategic_envs.agents.rllib.tasks.base import Task
 from strategic_envs.evaluators.accumulator import FieldAccumulator
+from strategic_envs.evaluators.figures import figures
 from strategic_envs.evaluators.gaps import gains
 from strategic_envs.play import Empirical
 from strategic_envs.profile import Profile
@@ -37,7 +38,8 @@ def judge(task: Task, x: Profile, accumulator: FieldAccumulator, history: Sequen
     Returns:
         `exploitability`, `nash_conv`, `cce_gap`, `local_nash_gap`, `local_cce_gap`, each with a companion `_exact`
         (1.0 or 0.0), `utility_i` of each player, and what the CCE gap and the local gaps are about (`cce_gap_of`,
-        `local_gap_by`). No value is null; at a play whose utilities are not finite numbers, every gap is `inf`.
+        `local_gap_by`), and the figures that the game has beside (`figures`). No value is
+        null; at a play whose utilities are not finite numbers, every gap is `inf`.
     """
     modules = task.load(x.detach().to("cpu"))
     if not task.judgeable(modules):
@@ -51,7 +53,8 @@ def judge(task: Task, x: Profile, accumulator: FieldAccumulator, history: Sequen
         getattr(task.game, "joint", None) is not None
     )  # what one may play depends on the others: no joint play of a run
     history = () if tied else history
-    now = gains(task.game, task.play(modules))
+    play = task.play(modules)
+    now = gains(task.game, play)
     run = gains(task.game, Empirical.uniform([torch.stack(t) for t in zip(*history, strict=True)])) if history else now
     local_nash = task.local_nash(modules)
     own = not (tied or task.regularisation.active)  # the run's fields are of the players' own utilities
@@ -71,4 +74,5 @@ def judge(task: Task, x: Profile, accumulator: FieldAccumulator, history: Sequen
         "local_cce_gap_exact": float(local_cce.exact and not (task.sampled or task.drawn)),
         "local_gap_by": task.parameterisation,
         **{f"utility_{i}": u for i, u in enumerate(now.utilities)},
+        **figures(task.game, play),
     }

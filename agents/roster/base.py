@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from strategic_envs.errors import InvalidSettingError, UnknownNameError
+from strategic_envs.results import FIGURE_COLUMNS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,7 @@ GAPS = ("exploitability", "exploitability_exact", "nash_conv", "cce_gap", "local
 """
 
 _TOLD = ("local_gap_by", "cce_gap_of", "judged", "exploitability_lower", "outcome")  # beside these numbers
+_BESIDE = (*_TOLD, *FIGURE_COLUMNS)
 _COUNTED = ("utility_", "population_", "support_")  # one a player
 
 
@@ -167,7 +169,7 @@ class Rows:
             "steps": steps,
             "seconds": time.perf_counter() - self._began,
             **{name: float(gaps[name]) for name in GAPS},
-            **{k: v for k, v in gaps.items() if k.startswith(_COUNTED) or k in _TOLD or (k == "explain" and v)},
+            **{k: v for k, v in gaps.items() if k.startswith(_COUNTED) or k in _BESIDE or (k == "explain" and v)},
         }
         self.all.append(row)
         self._on_row(row)

@@ -26,6 +26,7 @@ class UniformRandom(Agent):
     def train(self, job: Job, on_row: Callable[[dict[str, Any]], None]) -> Result:
         from strategic_envs import registry
         from strategic_envs.baselines.fixed import local_gaps, parameterisation, uniform_play
+        from strategic_envs.evaluators.figures import figures
         from strategic_envs.evaluators.report import evaluate
 
         settings = self.resolve(job)
@@ -33,7 +34,8 @@ class UniformRandom(Agent):
         game = registry.make(job.environment, **job.env).unwrapped.game
         play = uniform_play(game, job.seed)
         report = evaluate(game, play, local=local_gaps(game, play))
-        gaps = {**report.row(), "local_gap_by": parameterisation(game), "cce_gap_of": "present play"}
+        told = {"local_gap_by": parameterisation(game), "cce_gap_of": "present play"}
+        gaps = {**report.row(), **told, **figures(game, play)}
         final = rows.add(0, 0, gaps)
         return Result(rows.all, final, settings, None, None)
 

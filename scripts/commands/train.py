@@ -78,6 +78,8 @@ def _line(row: dict[str, Any]) -> str:
         ("steps", "steps {}"),
         ("exploitability", "exploitability {}"),
         ("cce_gap", "CCE gap {}"),
+        ("profit_gain", "profit gain {}"),
+        ("rival_response", "rival's response {}"),
     ]
     parts += [("local_nash_gap", "local Nash gap {}"), ("local_cce_gap", "local CCE gap {}"), ("seconds", "{} s")]
     words = [shape.format(number(row[key])) for key, shape in parts if key in row]

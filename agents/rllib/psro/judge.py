@@ -25,6 +25,7 @@ from strategic_envs.agents.double_oracle.policy_space.payoffs import PayoffTable
 from strategic_envs.agents.rllib.psro.opponents import Opponents
 from strategic_envs.agents.rllib.psro.tasks import Response
 from strategic_envs.evaluators.best_response import best_response
+from strategic_envs.evaluators.figures import figures, mean_figures
 from strategic_envs.evaluators.gaps import gains
 from strategic_envs.play import TabularPlay
 
@@ -77,6 +78,7 @@ def judge_mixture(task: Response, meta: MetaSolution, table: PayoffTable) -> dic
         "local_gap_by": "weights of the population",
         "judged": judged,
         **{f"utility_{i}": u for i, u in enumerate(utilities)},
+        **(_mean_figures(task, alone) if play is None else figures(task.game, play)),
     }
 
 
@@ -119,6 +121,16 @@ def _utilities(task: Response, meta: MetaSolution) -> list[float]:
     for numbers in (distribution > _WEIGHT).nonzero().tolist():
         total += distribution[tuple(numbers)] * task.payoffs(task.cell(numbers))
     return total.tolist()
+
+
+def _mean_figures(task: Response, meta: MetaSolution) -> dict[str, float]:
+    """The game's figures of the joint policies that are drawn, on average."""
+    distribution = meta.distribution()
+    drawn = (distribution > _WEIGHT).nonzero().tolist()
+    return mean_figures(
+        (float(distribution[tuple(numbers)]), figures(task.game, TabularPlay(tuple(task.cell(numbers)))))
+        for numbers in drawn
+    )
 
 
 def _told(task: Response, meta: MetaSolution, player: int) -> float:
