@@ -9,11 +9,9 @@ to the Nash prices. A monopolist who owns every firm takes the same margin on ea
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,29 +20,15 @@ from scipy.special import wrightomega
 from torch import Tensor
 
 from strategic_envs.errors import InvalidGameError
+from strategic_envs.games.pricing.market import Anchors, Market, check_firms, double, is_number, per_firm
 
 __all__ = ["Anchors", "LogitMarket"]
 
 _ROUNDS = 100_000  # of best replies; the baseline needs about 40
 
 
-@dataclass(frozen=True, eq=False)
-class Anchors:
-    """Prices and profits of a benchmark, one entry a firm.
-
-    Args:
-        prices: `(n,)`, float64.
-        profits: What each firm earns a period at these prices, `(n,)`, float64.
-        quantities: The share of customers who buy from each firm, `(n,)`, float64.
-    """
-
-    prices: Float[Tensor, " n"]
-    profits: Float[Tensor, " n"]
-    quantities: Float[Tensor, " n"]
-
-
 @dataclass(frozen=True)
-class LogitMarket:
+class LogitMarket(Market):
     """Demand and costs of n firms.
 
     Args:
@@ -70,36 +54,17 @@ class LogitMarket:
     mu: float = 0.25
 
     def __post_init__(self) -> None:
-        if isinstance(self.n, bool) or not isinstance(self.n, int) or self.n < 1:
-            raise InvalidGameError(f"pricing: got n={self.n!r} firms, expected a whole number n >= 1")
-        if not _is_number(self.mu) or self.mu <= 0:
+        check_firms(self.n)
+        if not is_number(self.mu) or self.mu <= 0:
             raise InvalidGameError(f"pricing: got mu={self.mu!r}, expected a number mu > 0 (0.25 in the baseline)")
-        if not _is_number(self.outside):
+        if not is_number(self.outside):
             raise InvalidGameError(
                 f"pricing: got outside={self.outside!r}, expected a finite number (0.0 in the baseline)"
             )
-        object.__setattr__(self, "cost", self._per_firm("cost", self.cost))
-        object.__setattr__(self, "quality", self._per_firm("quality", self.quality))
+        object.__setattr__(self, "cost", per_firm("cost", self.cost, self.n))
+        object.__setattr__(self, "quality", per_firm("quality", self.quality, self.n))
         if min(self.costs) < 0:
             raise InvalidGameError(f"pricing: got cost={self.cost!r}, expected costs >= 0")
-
-    def _per_firm(self, name: str, value: object) -> tuple[float, ...]:
-        values = (
-            list(value) if isinstance(value, Sequence | np.ndarray | Tensor) and not isinstance(value, str) else value
-        )
-        if not isinstance(values, list):
-            values = [values] * self.n
-        if len(values) != self.n:
-            raise InvalidGameError(
-                f"pricing: got {len(values)} entries in {name}={value!r} for n={self.n} firms, "
-                "expected one number for all firms or one a firm"
-            )
-        numbers: list[Any] = [v.item() if isinstance(v, np.generic | Tensor) else v for v in values]
-        if not all(_is_number(v) for v in numbers):
-            raise InvalidGameError(
-                f"pricing: got {name}={value!r}, expected finite numbers, one for all firms or one a firm"
-            )
-        return tuple(float(v) for v in numbers)
 
     @property
     def costs(self) -> tuple[float, ...]:
@@ -111,6 +76,15 @@ class LogitMarket:
         """Quality of each firm."""
         return tuple(self.quality)  # pyright: ignore[reportArgumentType]  # made a tuple in __post_init__
 
+    def without(self, firm: int) -> LogitMarket:
+        """The market when one firm is absent."""
+        cost, quality = ([v for i, v in enumerate(vs) if i != firm] for vs in (self.costs, self.qualities))
+        return replace(self, n=self.n - 1, cost=cost, quality=quality)
+
+    def shifted(self, outside: float) -> LogitMarket:
+        """The market with the quality of buying nothing raised by this much."""
+        return replace(self, outside=self.outside + outside)
+
     def quantities(self, prices: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
         """The share of customers who buy from each firm; the rest buy nothing.
 
@@ -121,10 +95,6 @@ class LogitMarket:
         utility = (prices.new_tensor(self.qualities) - prices) / self.mu
         outside = torch.full_like(utility[..., :1], self.outside / self.mu)
         return torch.cat([utility, outside], dim=-1).softmax(-1)[..., :-1]
-
-    def profits(self, prices: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch n"]:
-        """What each firm earns in a period: margin times quantity."""
-        return (prices - prices.new_tensor(self.costs)) * self.quantities(prices)
 
     def best_price(self, prices: Float[Tensor, "*batch n"], firm: int) -> Float[Tensor, "*batch"]:
         """The price that is best for one firm against the others' prices; its own entry is not looked at.
@@ -143,10 +113,9 @@ class LogitMarket:
         omega = np.asarray(wrightomega(log_odds.detach().cpu().numpy() - 1))  # omega(x) = W(exp(x)), without overflow
         return cost + self.mu * (1 + torch.as_tensor(omega, dtype=torch.float64).to(log_odds.device))
 
-    @functools.cached_property
-    def nash(self) -> Anchors:
+    def _nash(self) -> Anchors:
         """The unique Nash equilibrium of the stage game with continuous prices."""
-        prices = torch.tensor([c + self.mu for c in self.costs], dtype=torch.float64)  # below every equilibrium price
+        prices = double([c + self.mu for c in self.costs])  # below every equilibrium price
         last = math.inf
         for _ in range(_ROUNDS):
             reply = torch.stack([self.best_price(prices, i) for i in range(self.n)])
@@ -155,21 +124,13 @@ class LogitMarket:
             if move == 0.0 or (move >= last and move < 1e-13):  # nothing but rounding is left
                 break
             last = move
-        return self._anchors(prices)
+        return Anchors.at(self, prices)
 
-    @functools.cached_property
-    def monopoly(self) -> Anchors:
+    def _monopoly(self) -> Anchors:
         """The prices that maximise the sum of all profits.
 
         All margins are one, `M = mu (1 + W(sum_j exp((a_j - c_j - a_0) / mu - 1)))`.
         """
         odds = [(a - c - self.outside) / self.mu for a, c in zip(self.qualities, self.costs, strict=True)]
-        margin = float(self._monopoly_price(0.0, torch.tensor(odds, dtype=torch.float64).logsumexp(0)))
-        return self._anchors(torch.tensor([c + margin for c in self.costs], dtype=torch.float64))
-
-    def _anchors(self, prices: Tensor) -> Anchors:
-        return Anchors(prices, self.profits(prices), self.quantities(prices))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        margin = float(self._monopoly_price(0.0, double(odds).logsumexp(0)))
+        return Anchors.at(self, double([c + margin for c in self.costs]))

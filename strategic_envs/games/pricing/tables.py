@@ -7,10 +7,14 @@ tables only, never a loop over periods.
 from __future__ import annotations
 
 import functools
+import os
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+
+from strategic_envs.errors import InvalidGameError
+from strategic_envs.games.pricing.states import stationary
 
 __all__ = ["PricingTables"]
 
@@ -72,12 +76,45 @@ class PricingTables:
         """The number of state codes."""
         return self.base ** (self.n * self.memory)
 
+    @property
+    def cells(self) -> int:
+        """The number of cells of all firms' Q tables in one session: n tables of S states and m prices."""
+        return self.n * self.n_states * self.m
+
+    def check_size(self, sessions: int = 1, *, cell_bytes: int = 8, limit: int | None = None) -> None:
+        """Refuses learning with Q tables that would not fit in memory.
+
+        Args:
+            sessions: How many sessions are kept at once.
+            cell_bytes: 8 for float64, 4 for float32.
+            limit: The memory there is, in bytes; this machine's when not given.
+
+        Raises:
+            InvalidGameError: If they would not fit; the message says how many states, cells and bytes there are.
+
+        Example:
+            >>> from strategic_envs.games.pricing import pricing
+            >>> pricing().frozen().check_size(sessions=1000, limit=2**24)
+            Traceback (most recent call last):
+                ...
+            strategic_envs.errors.InvalidGameError: pricing: 225 states make 6,750 cells (2 firms, 15 prices), and 1,000
+            sessions need 54,000,000 bytes (0.1 GiB), more than the 16,777,216 bytes (0.0 GiB) of memory: take fewer
+            firms, a smaller grid m, a shorter memory or fewer sessions at once
+        """
+        limit = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if limit is None else limit
+        size = self.cells * cell_bytes * sessions
+        if size > limit:
+            many = f", and {sessions:,} sessions" if sessions > 1 else ""
+            raise InvalidGameError(
+                f"pricing: {self.n_states:,} states make {self.cells:,} cells ({self.n} firms, {self.m} prices){many} "
+                f"need {size:,} bytes ({size / 2**30:,.1f} GiB), more than the {limit:,} bytes ({limit / 2**30:,.1f} "
+                "GiB) of memory: take fewer firms, a smaller grid m, a shorter memory or fewer sessions at once"
+            )
+
     @functools.cached_property
     def share(self) -> Float[np.ndarray, " D"]:
         """The long-run shares of the market states."""
-        d = len(self.chain)
-        rows = np.vstack([self.chain.T - np.eye(d), np.ones(d)])
-        return np.linalg.lstsq(rows, np.append(np.zeros(d), 1.0), rcond=None)[0]
+        return stationary(self.chain)
 
     @functools.cached_property
     def mean_profit(self) -> Float[np.ndarray, "J n"]:
@@ -86,11 +123,28 @@ class PricingTables:
 
     @functools.cached_property
     def initial_q(self) -> Float[np.ndarray, "n m"]:
-        """What a firm earns for ever at each of its prices while all others draw theirs uniformly (AER 2020, eq. 8)."""
+        """What a firm earns for ever at each of its prices while all others draw theirs uniformly (AER 2020, eq. 8).
+
+        A firm that may be absent draws uniformly from its m + 1 entries of the state, absence one of them, and has its
+        own row for periods in which it is present.
+        """
         n, m = self.n, self.m
-        table = self.mean_profit.reshape(*[m] * n, n)
-        rows = [table[..., i].mean(axis=tuple(j for j in range(n) if j != i)) for i in range(n)]
+        table = self.profit.reshape(-1, *[m] * n, n)
+        rows = []
+        for i in range(n):
+            own = np.stack([d[..., i].mean(axis=tuple(j for j in range(n) if j != i)) for d in table])
+            weight = self._assumed_share * self.present[:, i]
+            rows.append(own[0] if len(own) == 1 else weight @ own / weight.sum())
         return np.stack(rows) / (1.0 - self.delta)
+
+    @property
+    def _assumed_share(self) -> Float[np.ndarray, " D"]:
+        """How likely each market state is to a firm that takes all entries of the state for equally likely."""
+        if self.base == self.m:
+            return self.share
+        comes_and_goes = ~self.present.all(0)
+        each = np.where(self.present, self.m, 1)[:, comes_and_goes] / self.base
+        return each.prod(1) / each.prod(1).sum()
 
     def profit_gain(self, profits: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch"]:
         """Delta: the share of the way from Nash to monopoly profits, averaged over firms.
