@@ -1,4 +1,4 @@
-"""The random numbers of a session: 64-bit words keyed by (seed, session, period, firm), nothing else and nothing stored.
+"""The random numbers of a session: 64-bit words keyed by (seed, session, period, firm), and nothing stored.
 
 A draw can be repeated in any order, so sessions can be batched, cut, resumed or moved to another device. With all
 arithmetic modulo 2^64, `x >> k` without sign, `G = 0x9E3779B97F4A7C15`, `C = 0xD6E8FEB86659FD93` and

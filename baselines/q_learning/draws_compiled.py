@@ -1,4 +1,4 @@
-"""The words of `draws.py` inside compiled loops, and explorations drawn as gaps. Import late: numba takes half a second.
+"""The words of `draws.py` inside compiled loops, and explorations drawn as gaps. Import late: numba is slow to load.
 
 **Thinned draws.** Late in a session nearly all exploration tests fail. Where every firm's eps is at most 1/64, the
 periods in which a firm explores can be drawn directly, with the same distribution: candidates come with the constant
@@ -172,12 +172,12 @@ def _next_exploration(key, firm, after, table):
             return t
 
 
-next_exploration = numba.njit(inspect.unwrap(_next_exploration))
+next_exploration: Any = numba.njit(inspect.unwrap(_next_exploration))
 
 
 @numba.njit
 def explorations(key, firm, table, until):
-    """All periods from `table.start` to before `until` in which a firm explores: `next_exploration` from each to the next.
+    """All periods from `table.start` to before `until` in which a firm explores: `next_exploration`, repeated.
 
     What the batched executors are fed.
     """
