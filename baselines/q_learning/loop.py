@@ -6,8 +6,9 @@ every firm that learns moves the cell it played,
     Q(s, a) <- Q(s, a) + alpha (profit + delta max Q(s', .) - Q(s, a)),
 
 where the maximum is that from before this period's write. The greedy price of each state and its value are kept beside
-the table: the greedy price changes when another cell becomes strictly better, and when the greedy cell falls its row is
-searched again. No value-changing optimisation and no fused multiply-add: equal draws give equal bytes.
+the table: the greedy price changes when another cell becomes better (or as good, at a lower price: of the best prices
+the lowest is greedy), and when the greedy cell falls its row is searched again. No value-changing optimisation and no
+fused multiply-add: equal draws give equal bytes.
 
 Import this module late: numba takes half a second.
 """
@@ -153,6 +154,7 @@ def advance(n: int, memory: int, source: int, random_ties: bool, markets: bool, 
         recorded: Whether profits are added to `earned` `(n,)`.
     """
     stamp = _sources()  # part of the key under which numba keeps the compiled loop on disk
+    lowest = not random_ties and source != REPLAY  # a cell that rises to exactly the best becomes greedy if it is lower
 
     def loop(market, rule, values, draws, clock, level, earned, until):
         q, best, greedy = values.q, values.best, values.greedy
@@ -223,7 +225,7 @@ def advance(n: int, memory: int, source: int, random_ties: bool, markets: bool, 
                             if choice != a:
                                 greedy[i, s] = choice
                                 moved = True
-                    elif new > best[i, s]:
+                    elif new > best[i, s] or (lowest and new == best[i, s] and a < u8(greedy[i, s])):
                         best[i, s] = new
                         greedy[i, s] = a
                         moved = True
