@@ -34,7 +34,7 @@ test: $(STAMP)  ## runs the tests that are not slow (under 8 minutes on 2 cores)
 	$(RUN) -m pytest -q -m "not slow" -n $(WORKERS) --dist loadfile
 
 test-slow: $(STAMP)  ## runs the slow tests: training, a local cluster, building wheels
-	$(RUN) -m pytest -q -m slow --durations=15
+	$(RUN) -m pytest -q -m slow --durations=15 -n $(WORKERS) --dist loadgroup
 
 $(OUTSIDE_STAMP): pyproject.toml setup.py constraints.txt
 	@test -x $(OUTSIDE)/bin/python || $(PYTHON) -m venv $(OUTSIDE)

@@ -6,6 +6,7 @@ import os
 import sys
 import types
 from collections.abc import Iterator
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RAY_AUTH_MODE", "disabled")
@@ -29,15 +30,21 @@ install_import_hook("strategic_envs", "strategic_envs_checker.check")
 
 torch.set_num_threads(1)
 
+AGENTS = Path(__file__).parent / "agents"  # where tests start Ray; elsewhere they say so: xdist_group("ray")
+
 # Times vary too much for deadlines. CI draws the same examples every time; everybody else draws new ones.
 settings.register_profile("anywhere", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") else "anywhere")
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skips what this machine cannot run, with the reason."""
+    """Skips what this machine cannot run, with the reason; keeps all that starts Ray in one process, one at a time."""
     for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            group = "ray" if AGENTS in item.path.parents else str(item.path)
+            item.add_marker(pytest.mark.xdist_group(group))
         if "gpu" in item.keywords and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
         if "data" in item.keywords and not os.environ.get("STRATEGIC_ENVS_DATA"):

@@ -38,6 +38,7 @@ def test_examples_run(block: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 @pytest.mark.parametrize("block", [b for b in BLOCKS if "rllib" in b.values[0]])
 def test_examples_with_rllib_run(block: str, tmp_path: Path) -> None:
     run(block, tmp_path)

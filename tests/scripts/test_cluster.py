@@ -72,6 +72,7 @@ def head(tmp_path_factory: pytest.TempPathFactory):
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_a_checkout_submits_a_job_that_trains_on_the_cluster_it_joins(head, tmp_path: Path) -> None:
     address, jobs = head
     checkout = tmp_path / "checkout"

@@ -21,6 +21,7 @@ def test_the_reproduction_of_tic_tac_toe_names_itself() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
 def test_a_quick_reproduction_reaches_every_aim(tmp_path: Path) -> None:
     pytest.importorskip("ray.rllib")
     rows = tic_tac_toe.reproduce(tmp_path, quick=True)

@@ -9,7 +9,7 @@ import pytest
 
 from strategic_envs.scripts.cli import main
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 RUN = "continuous_game_v0-f1-stonr-seed0"
 
 
