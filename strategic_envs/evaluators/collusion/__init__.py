@@ -6,9 +6,11 @@ Reading order: `graph` (play as a graph), `one_shot` and `exact` (the two tests 
 """
 
 from strategic_envs.evaluators.collusion.analysis import Analysis, analyse
+from strategic_envs.evaluators.collusion.conditions import Condition, Thresholds
 from strategic_envs.evaluators.collusion.evidence import Controls, LearningCost, Retraining
 from strategic_envs.evaluators.collusion.impulse import ImpulseResponse, impulse_response
 from strategic_envs.evaluators.collusion.references import References, references, static_reply
+from strategic_envs.evaluators.collusion.report import CollusionReport, collusion_report
 from strategic_envs.evaluators.collusion.statistics import (
     Mean,
     best_response_table,
@@ -19,15 +21,19 @@ from strategic_envs.evaluators.collusion.statistics import (
 
 __all__ = [
     "Analysis",
+    "CollusionReport",
+    "Condition",
     "Controls",
     "ImpulseResponse",
     "LearningCost",
     "Mean",
     "References",
     "Retraining",
+    "Thresholds",
     "analyse",
     "best_response_table",
     "clustered_mean",
+    "collusion_report",
     "correlation",
     "impulse_response",
     "references",
