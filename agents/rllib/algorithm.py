@@ -22,8 +22,8 @@ from ray.rllib.utils.metrics import (
     NUM_ENV_STEPS_SAMPLED_LIFETIME,
 )
 
+from strategic_envs.agents.checkpoint import check_belongs, read_metadata, write_metadata
 from strategic_envs.agents.dynamics import Outcome, state_from_dict, state_to_dict
-from strategic_envs.agents.rllib.checkpoint import check_belongs, read_metadata, write_metadata
 from strategic_envs.agents.rllib.config import GameDynamicsConfig
 from strategic_envs.agents.rllib.judge import judge
 from strategic_envs.agents.rllib.oracle import RLlibOracle

@@ -10,12 +10,14 @@ from typing import Any
 
 from ray.rllib.algorithms.algorithm import Algorithm
 
+from strategic_envs.agents.rllib.dqn_run import DQNRun
 from strategic_envs.agents.rllib.ppo_run import PPORun
 from strategic_envs.agents.rllib.session import session
 from strategic_envs.errors import CheckpointError
 
 __all__ = ["judged_again", "played_again"]
 
+_STOCK: Mapping[str, Any] = {"dqn": DQNRun, "ppo": PPORun}
 _ROSTER = {"simultaneous_gradient": "independent_gd"}  # the roster's names of dynamics, where they differ
 
 
@@ -31,7 +33,7 @@ def judged_again(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
     """
     began = time.perf_counter()
     with _restoring(path, about):
-        gaps = _ppo(path) if about.get("agent") == "ppo" else _dynamic(path)
+        gaps = _stock(path, about) if about.get("agent") in _STOCK else _dynamic(path)
     named = {key: about.get(key) for key in ("environment", "seed", "iteration")}
     named["agent"] = _ROSTER.get(str(about.get("agent")), about.get("agent"))
     return {**named, "seconds": time.perf_counter() - began, **gaps}
@@ -45,10 +47,10 @@ def played_again(path: Path, about: Mapping[str, Any]) -> tuple[Any, Any]:
             the same.
     """
     with _restoring(path, about):
-        ppo = about.get("agent") == "ppo"
-        run: Any = PPORun.restore(path) if ppo else _algorithm(path)
+        stock = _STOCK.get(str(about.get("agent")))
+        run: Any = _algorithm(path) if stock is None else stock.restore(path)
         try:
-            game, play = run.task.game, run.task.play(run.task.load(run.strategy())) if ppo else run.play()
+            game, play = run.task.game, run.play()
         finally:
             run.stop()
     if play is None:
@@ -75,8 +77,8 @@ def _algorithm(path: Path) -> Any:
     return Algorithm.from_checkpoint(str(path.resolve()))
 
 
-def _ppo(path: Path) -> dict[str, Any]:
-    run = PPORun.restore(path)
+def _stock(path: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    run = _STOCK[str(about["agent"])].restore(path)
     try:
         return run.row()
     finally:

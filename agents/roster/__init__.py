@@ -65,6 +65,9 @@ def evaluate_checkpoint(path: str | Path, environment: str | None = None) -> dic
         CheckpointError: If it is missing, damaged, of another environment, or of an agent that is not known.
     """
     folder, about = _opened(path, environment)
+    owner = _without_ray(about)
+    if owner is not None:
+        return owner.judged_again(folder, about)
     from strategic_envs.agents.rllib.judged import judged_again
 
     return judged_again(folder, about)
@@ -81,14 +84,23 @@ def checkpoint_play(path: str | Path, environment: str | None = None) -> tuple[A
         CheckpointError: If it is missing, damaged, of another environment, or amounts to no play of the game's kind.
     """
     folder, about = _opened(path, environment)
+    owner = _without_ray(about)
+    if owner is not None:
+        return owner.played_again(folder, about)
     from strategic_envs.agents.rllib.judged import played_again
 
     return played_again(folder, about)
 
 
+def _without_ray(about: dict[str, Any]) -> Agent | None:
+    """The agent that wrote a checkpoint, if it reads its own checkpoints without Ray."""
+    owner = agents().get(str(about.get("agent")))
+    return owner if owner is not None and not owner.needs_ray else None
+
+
 def _opened(path: str | Path, environment: str | None) -> tuple[Path, dict[str, Any]]:
     """The folder of a checkpoint, and what it says of itself."""
-    from strategic_envs.agents.rllib.checkpoint import read_metadata
+    from strategic_envs.agents.checkpoint import read_metadata
 
     folder = Path(path)
     if not (folder / "strategic_envs.json").is_file() and (folder / "checkpoint").is_dir():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from strategic_envs.errors import InvalidSettingError, UnknownNameError
+from strategic_envs.errors import CheckpointError, InvalidSettingError, UnknownNameError
 from strategic_envs.results import FIGURE_COLUMNS
 
 if TYPE_CHECKING:
@@ -120,6 +120,22 @@ class Agent(ABC):
             UnknownNameError: If there is no such environment or hyper-parameter.
             InvalidSettingError: If a hyper-parameter makes no sense, or the agent refuses the environment.
         """
+
+    def judged_again(self, folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+        """The row of a checkpoint that this agent wrote without Ray, measured anew.
+
+        Args:
+            folder: The folder, which is known to be whole.
+            about: What it says of itself.
+
+        Raises:
+            CheckpointError: If it cannot be read, or the agent writes none.
+        """
+        raise CheckpointError(f"{folder}: {self.name} learns nothing and so leaves no checkpoint")
+
+    def played_again(self, folder: Path, about: Mapping[str, Any]) -> tuple[Any, Any]:
+        """The game of such a checkpoint, and what everybody plays in it; arguments and errors as of `judged_again`."""
+        raise CheckpointError(f"{folder}: {self.name} learns nothing and so leaves no checkpoint")
 
     def resolve(self, job: Job) -> dict[str, Any]:
         """The preset with the job's own hyper-parameters in place.

@@ -15,7 +15,17 @@ from strategic_envs.agents.roster.scan import described
 if TYPE_CHECKING:
     from strategic_envs.sets import StrategySet
 
-__all__ = ["any_game", "lacking", "layered", "one_shot", "own_sets", "unbounded_sets", "unsuited"]
+__all__ = [
+    "any_game",
+    "finite_actions",
+    "lacking",
+    "layered",
+    "one_shot",
+    "own_sets",
+    "prices",
+    "unbounded_sets",
+    "unsuited",
+]
 
 _NETWORKS = "strategies are networks, whose policy gradients are not differentiated again"
 _WEIGHTS = "strategies are all weights of a network, too many for matrices of second derivatives"
@@ -72,6 +82,32 @@ def layered(environment: str) -> bool:
     from strategic_envs.games.kinds.dynamic import DynamicGame
 
     return any(issubclass(kind, DynamicGame) for kind in _kinds(environment))
+
+
+def finite_actions(environment: str) -> bool:
+    """Whether players choose among finitely many actions, in some games of the environment at least.
+
+    Example:
+        >>> finite_actions("duopoly_pricing_v0"), finite_actions("layers_v0")
+        (True, False)
+    """
+    from strategic_envs.games.kinds.markov import MarkovGame
+    from strategic_envs.games.kinds.normal_form import NormalFormGame
+    from strategic_envs.games.kinds.turn_based import TurnBasedGame
+
+    return any(issubclass(kind, MarkovGame | NormalFormGame | TurnBasedGame) for kind in _kinds(environment))
+
+
+def prices(environment: str) -> bool:
+    """Whether the players are firms of the repeated price game.
+
+    Example:
+        >>> prices("duopoly_pricing_v0"), prices("tic_tac_toe_v0")
+        (True, False)
+    """
+    from strategic_envs.games.pricing import PricingGame
+
+    return any(issubclass(kind, PricingGame) for kind in _kinds(environment))
 
 
 def any_game(environment: str) -> bool:

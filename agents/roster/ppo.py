@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
-from strategic_envs.agents.roster.base import Agent, Job, Result, Rows
+from strategic_envs.agents.roster.stock import StockAgent
 
 __all__ = ["AGENT", "PPO"]
 
@@ -25,7 +24,7 @@ _ANYWHERE: dict[str, Any] = {
 }
 
 
-class PPO(Agent):
+class PPO(StockAgent):
     """Proximal policy optimisation (Schulman et al. 2017) as RLlib has it, on our environments through our wrappers.
 
     Hyper-parameters are those of `strategic_envs.agents.rllib.ppo.ppo_config`.
@@ -33,7 +32,6 @@ class PPO(Agent):
 
     name: str = "ppo"
     summary: str = "stock PPO of RLlib, one policy a player"
-    needs_ray: ClassVar[bool] = True
     presets: Mapping[str, Mapping[str, Any]] = {
         "continuous_game_v0": {"evaluate_every": 2, "lr": 1e-2},
         "duopoly_pricing_v0": {"lr": 1e-3},
@@ -45,30 +43,10 @@ class PPO(Agent):
     def preset(self, environment: str) -> dict[str, Any]:
         return {**_ANYWHERE, **self.presets.get(environment, {})}
 
-    def train(self, job: Job, on_row: Callable[[dict[str, Any]], None]) -> Result:
-        settings = self.resolve(job)
+    def run_class(self) -> Any:
         from strategic_envs.agents.rllib.ppo_run import PPORun
-        from strategic_envs.agents.rllib.session import session
 
-        learning = {k: v for k, v in settings.items() if k not in ("iterations", "evaluate_every")}
-        every, iterations = settings["evaluate_every"], settings["iterations"]
-        rows = Rows(job, self.name, on_row)
-        with session():
-            run = PPORun(job.environment, job.env, seed=job.seed, device=job.device, **learning)
-            folder = None if job.out is None else Path(job.out) / "checkpoint"
-            try:
-                for iteration in range(1, iterations + 1):
-                    run.step()
-                    if iteration % every == 0 or iteration == iterations:
-                        rows.add(iteration, run.steps, run.row())
-                    if folder and job.checkpoint_every and iteration % job.checkpoint_every == 0:
-                        run.save(folder)
-                if folder:
-                    run.save(folder)
-                moved = run.moved()
-            finally:
-                run.stop()
-        return Result(rows.all, rows.all[-1], settings, folder, moved)
+        return PPORun
 
 
 AGENT = PPO()

@@ -9,8 +9,8 @@ import pytest
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 
+from strategic_envs.agents.checkpoint import read_metadata
 from strategic_envs.agents.rllib.algorithm import GameDynamics
-from strategic_envs.agents.rllib.checkpoint import read_metadata
 from strategic_envs.agents.rllib.config import ExtragradientConfig, GameDynamicsConfig, IndependentGDConfig
 from strategic_envs.errors import CheckpointError
 

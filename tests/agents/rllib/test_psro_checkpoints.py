@@ -9,9 +9,9 @@ import pytest
 import torch
 from ray.rllib.algorithms.algorithm import Algorithm
 
+from strategic_envs.agents.checkpoint import read_metadata
 from strategic_envs.agents.double_oracle.policy_space.machine import same_policy
 from strategic_envs.agents.rllib import DoubleOracleConfig
-from strategic_envs.agents.rllib.checkpoint import read_metadata
 from strategic_envs.agents.rllib.judged import judged_again
 from strategic_envs.errors import CheckpointError
 
