@@ -101,8 +101,7 @@ class MarkovParallelEnv(ParallelEnv[str, Observation, int]):
         del options
         if seed is not None:
             self._rng = numpy_stream(seed, "environment")
-        stream = torch.Generator().manual_seed(int(self._rng.integers(2**63)))
-        self._state = int(self.game.sample_initial(1, stream))
+        self._begin(torch.Generator().manual_seed(int(self._rng.integers(2**63))))
         self.agents, self._cycle, self._last = list(self.possible_agents), 0, None
         return self._observations(), {a: {} for a in self.agents}
 
@@ -121,14 +120,8 @@ class MarkovParallelEnv(ParallelEnv[str, Observation, int]):
             return {}, {}, {}, {}, {}
         check_players(self.game.name, self.agents, actions)
         joint = [self.check_action(a, actions[a]) for a in self.agents]
-        following, probability, payoff = self._outcome(joint)
-        if len(following) > 1:
-            drawn = int(np.searchsorted(probability.cumsum(), self._rng.random() * probability.sum(), side="right"))
-            self._state = int(following[min(drawn, len(following) - 1)])
-        else:
-            self._state = int(following[0])
+        rewards = self._advance(joint)
         self._cycle += 1
-        rewards = payoff.tolist()
         self._last = (joint, rewards)
         everyone, over = self.agents, self._cycle >= self.max_cycles
         observations, infos = self._observations(), self._infos(joint, rewards)
@@ -144,13 +137,28 @@ class MarkovParallelEnv(ParallelEnv[str, Observation, int]):
             infos,
         )
 
-    def check_action(self, agent: str, action: object) -> int:
+    def check_action(self, agent: str, action: object) -> Any:
         """The action as an integer, if the agent may play it.
 
         Raises:
             IllegalActionError: If it may not; the message says what was got and what was expected.
         """
         return whole_number(action, int(self._action_spaces[agent].n), f"{self.game.name}, {agent}")
+
+    def _begin(self, stream: torch.Generator) -> None:
+        """Draws the initial state; a subclass may have states of another kind."""
+        self._state = int(self.game.sample_initial(1, stream))
+
+    def _advance(self, joint: list[Any]) -> list[float]:
+        """Moves on to the next state, drawn where there are several, and pays; a subclass may draw payoffs too."""
+        following, probability, payoff = self._outcome(joint)
+        self._state = int(following[self._draw(probability) if len(following) > 1 else 0])
+        return payoff.tolist()
+
+    def _draw(self, probability: NDArray[np.float64]) -> int:
+        """A number drawn with these probabilities."""
+        drawn = int(np.searchsorted(probability.cumsum(), self._rng.random() * probability.sum(), side="right"))
+        return min(drawn, len(probability) - 1)
 
     def _outcome(self, joint: list[int]) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]:
         lookup = self._tables()
@@ -188,12 +196,12 @@ class MarkovParallelEnv(ParallelEnv[str, Observation, int]):
 
     # Looks
 
-    def _infos(self, joint: list[int], rewards: list[float]) -> Infos:
+    def _infos(self, joint: list[Any], rewards: list[float]) -> Infos:
         """What is told beside the observations after a period; a subclass may say more."""
         del joint, rewards
         return {a: {} for a in self.possible_agents}
 
-    def _describe(self, joint: list[int], rewards: list[float]) -> list[str]:
+    def _describe(self, joint: list[Any], rewards: list[float]) -> list[str]:
         """A line a player about the last period; a subclass may say more."""
         return [
             f"  {a} played {k}, received {r:.6g}" for a, k, r in zip(self.possible_agents, joint, rewards, strict=True)
