@@ -175,8 +175,7 @@ def _next_exploration(key, firm, after, table):
 next_exploration: Any = numba.njit(inspect.unwrap(_next_exploration))
 
 
-@numba.njit
-def explorations(key, firm, table, until):
+def _explorations(key, firm, table, until):
     """All periods from `table.start` to before `until` in which a firm explores: `next_exploration`, repeated.
 
     What the batched executors are fed.
@@ -187,3 +186,6 @@ def explorations(key, firm, table, until):
         found.append(t)
         t = next_exploration(key, firm, t, table)
     return np.array(found, np.int64)
+
+
+explorations: Any = numba.njit(inspect.unwrap(_explorations))

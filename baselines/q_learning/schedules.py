@@ -39,8 +39,8 @@ class Exponential:
     first: float | Sequence[float] = 1.0
 
     def __post_init__(self) -> None:
-        _freeze(self, "beta", 0.0, math.inf)
-        _freeze(self, "first", 0.0, 1.0)
+        _freeze(self, "beta", 0.0, math.inf, ">= 0")
+        _freeze(self, "first", 0.0, 1.0, "in [0, 1]")
 
     def levels(self, n: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """The level in period 0 and the factor of each period, by firm."""
@@ -68,8 +68,8 @@ class Boltzmann:
     decay: float | Sequence[float] = 10**-4.41414
 
     def __post_init__(self) -> None:
-        _freeze(self, "temperature", math.ulp(0.0), math.inf)
-        _freeze(self, "decay", 0.0, math.nextafter(1.0, 0.0))
+        _freeze(self, "temperature", math.ulp(0.0), math.inf, "> 0")
+        _freeze(self, "decay", 0.0, math.nextafter(1.0, 0.0), "in [0, 1)")
 
     def levels(self, n: int) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
         """The temperature in period 0 and the factor of each period, by firm."""
@@ -111,19 +111,19 @@ def per_firm(name: str, value: float | Sequence[float], n: int) -> Float[np.ndar
     return np.broadcast_to(values, (n,)).copy()
 
 
-def in_range(name: str, value: float | Sequence[float], low: float, high: float) -> float | tuple[float, ...]:
+def in_range(
+    name: str, value: float | Sequence[float], low: float, high: float, expected: str
+) -> float | tuple[float, ...]:
     """The number or numbers as floats, if all lie in [low, high] and are finite."""
-    given: Any = value  # whatever it is: checked below
-    many = isinstance(given, Sequence | np.ndarray) and not isinstance(given, str)
-    numbers = list(given) if many else [given]
+    many = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+    numbers: list[Any] = [*value] if isinstance(value, Sequence | np.ndarray) else [value]
     good = [isinstance(v, int | float | np.number) and not isinstance(v, bool) for v in numbers]
     if not numbers or not all(good) or not all(math.isfinite(v) and low <= v <= high for v in numbers):
-        top = "" if high == math.inf else f" and <= {high:g}"
         raise InvalidSettingError(
-            f"q_learning: got {name}={value!r}, expected a finite number >= {low:g}{top}, for all firms or one a firm"
+            f"q_learning: got {name}={value!r}, expected a finite number {expected}, one for all firms or one a firm"
         )
     return tuple(float(v) for v in numbers) if many else float(numbers[0])
 
 
-def _freeze(setting: object, name: str, low: float, high: float) -> None:
-    object.__setattr__(setting, name, in_range(name, getattr(setting, name), low, high))
+def _freeze(setting: object, name: str, low: float, high: float, expected: str) -> None:
+    object.__setattr__(setting, name, in_range(name, getattr(setting, name), low, high, expected))

@@ -49,8 +49,8 @@ class QLearning:
     ties: str = "lowest"
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "alpha", in_range("alpha", self.alpha, math.ulp(0.0), 1.0))
-        object.__setattr__(self, "beta", in_range("beta", self.beta, 0.0, math.inf))
+        object.__setattr__(self, "alpha", in_range("alpha", self.alpha, math.ulp(0.0), 1.0, "in (0, 1]"))
+        object.__setattr__(self, "beta", in_range("beta", self.beta, 0.0, math.inf, ">= 0"))
         for name, value in (("window", self.window), ("cap", self.cap)):
             if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
                 raise InvalidSettingError(
