@@ -33,7 +33,7 @@ _ADAM_STEPS = {
 _STEP_SIZES: Mapping[str, Mapping[str, float]] = {
     "anchored_extragradient": {"continuous_game_v0": 0.02},
     "consensus_optimization": {"continuous_game_v0": 0.01, "layers_v0": 0.02},
-    "cooperative_gradient": {"layers_v0": 0.05},
+    "cooperative_gradient": {"duopoly_pricing_v0": 20.0, "layers_v0": 0.05},
     "follow_the_ridge": {"continuous_game_v0": 0.01},
     "symplectic_gradient": {"continuous_game_v0": 0.02, "layers_v0": 0.05},
 }
@@ -41,6 +41,7 @@ _STEP_SIZES: Mapping[str, Mapping[str, float]] = {
 _EXACT = {"field": "exact", "games_per_sample": None, "horizon": None}
 
 _MORE: Mapping[str, Presets] = {
+    "cooperative_gradient": {"duopoly_pricing_v0": _EXACT},
     "adaptive_extragradient": {  # noise would look like a step that is too long, at any length
         "duopoly_pricing_v0": _EXACT,
         "larger_number_v0": _EXACT,

@@ -30,6 +30,7 @@ __all__ = [
 _NETWORKS = "strategies are networks, whose policy gradients are not differentiated again"
 _WEIGHTS = "strategies are all weights of a network, too many for matrices of second derivatives"
 _OF_WEIGHTS = ("jvp", "vjp", "welfare_gradient")
+_OF_TABLES = ("welfare_gradient",)  # by dynamic programming over the states of a Markov game
 
 
 def lacking(environment: str, needs: Iterable[str]) -> str | None:
@@ -53,10 +54,10 @@ def lacking(environment: str, needs: Iterable[str]) -> str | None:
     more = [need for need in needs if need not in ("field", "project", "sets")]
     if one_shot(environment) or not more:
         return None
+    given, reason = (_OF_TABLES if _markov(environment) else ()), _NETWORKS
     if any(issubclass(kind, Game) for kind in _kinds(environment)):
-        more, reason = [need for need in more if need not in _OF_WEIGHTS], _WEIGHTS
-    else:
-        reason = _NETWORKS
+        given, reason = _OF_WEIGHTS, _WEIGHTS
+    more = [need for need in more if need not in given]
     return f"{reason} (it needs {' and '.join(more)})" if more else None
 
 
@@ -139,6 +140,12 @@ def unsuited(dynamic: str, sets: tuple[StrategySet, ...]) -> str | None:
 
     required = {"step_size": 0.1} if described()[dynamic].settings.get("step_size", 0.1) is None else {}
     return dynamics.dynamic(dynamic, **required).suits(sets)
+
+
+def _markov(environment: str) -> bool:
+    from strategic_envs.games.kinds.markov import MarkovGame
+
+    return any(issubclass(kind, MarkovGame) for kind in _kinds(environment))
 
 
 def _module(environment: str) -> Any:

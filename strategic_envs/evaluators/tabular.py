@@ -8,6 +8,8 @@ the probability of reaching s, and only the states where the player moves count:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -18,7 +20,7 @@ from strategic_envs.games.kinds.turn_based import TurnBasedGame
 from strategic_envs.play import TabularPlay
 from strategic_envs.sets import Simplex
 
-__all__ = ["occupancy", "tabular_fields", "tabular_gap"]
+__all__ = ["occupancy", "tabular_fields", "tabular_gap", "welfare_fields"]
 
 
 def occupancy(game: MarkovGame, policies: tuple[Tensor, ...]) -> Float[Tensor, " S"]:
@@ -50,14 +52,42 @@ def _turn_based_fields(game: TurnBasedGame, policy: Tensor) -> tuple[Tensor, ...
     return tuple((1 - graph.theirs[i]) * share * values[:, i][graph.child] for i in range(game.n_players))
 
 
-def _markov_fields(game: MarkovGame, policies: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def welfare_fields(
+    game: MarkovGame, play: TabularPlay, weights: Sequence[float] | None = None
+) -> tuple[Float[Tensor, "S A"], ...]:
+    """Every player's gradient of the sum of all expected utilities by the entries of its policy table.
+
+    Args:
+        game: A Markov game.
+        play: Valid tables.
+        weights: One number a player for a weighted sum; all one when not given.
+
+    Example:
+        >>> from strategic_envs.games.pricing import pricing
+        >>> game = pricing()
+        >>> first, second = welfare_fields(game, TabularPlay(game.uniform_policy()))
+        >>> bool(first.sum(0).argmax() == second.sum(0).argmax())
+        True
+    """
+    n = game.n_players
+    each = [list(weights) if weights is not None else [1.0] * n] * n
+    return _markov_fields(game, play.policies, torch.tensor(each, dtype=torch.float64))
+
+
+def _markov_fields(
+    game: MarkovGame, policies: tuple[Tensor, ...], shares: Float[Tensor, "n n"] | None = None
+) -> tuple[Tensor, ...]:
+    """The fields of players who are paid the utilities of all with these shares; each its own where there are none."""
     tables, share, values = game.tables(), occupancy(game, policies), game.values(policies)
     fields: list[Tensor] = []
     for i, a in enumerate(game.n_actions):
+        value, payoff = values[:, i], tables.payoff[..., i]
+        if shares is not None:
+            value, payoff = values @ shares[i], tables.payoff @ shares[i]
         others = game._joint_probability(policies, without=i)
-        ahead = (tables.probability * values[:, i][tables.next_state]).sum(-1)
+        ahead = (tables.probability * value[tables.next_state]).sum(-1)
         mine = torch.nn.functional.one_hot(tables.actions[:, i], a).double()
-        q = (others * (tables.payoff[..., i] + game.discount * ahead)) @ mine
+        q = (others * (payoff + game.discount * ahead)) @ mine
         fields.append(share.unsqueeze(-1) * q)
     return tuple(fields)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -18,9 +18,10 @@ from strategic_envs.agents.rllib.modules import SoftmaxNetwork
 from strategic_envs.agents.rllib.rollout_markov import Policy, rollout_markov
 from strategic_envs.agents.rllib.sampling import Scores
 from strategic_envs.agents.rllib.tasks.base import Draw, Sample, Task, flat_gradient
-from strategic_envs.evaluators.tabular import tabular_fields
+from strategic_envs.evaluators.tabular import tabular_fields, welfare_fields
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.play import TabularPlay
+from strategic_envs.profile import Profile
 
 __all__ = ["MarkovTask"]
 
@@ -31,7 +32,7 @@ class MarkovTask(Task):
     """A `MarkovGame` whose players learn softmax networks.
 
     Sampled gradients are of the discounted payoff over the horizon; exact ones, by dynamic programming over all states,
-    of the infinite sum. Both are averages per period.
+    of the infinite sum. Both are averages per period. The gradient of everybody's weighted utilities is exact.
     """
 
     parameterisation: ClassVar[str] = "network"
@@ -64,6 +65,20 @@ class MarkovTask(Task):
         tables = self._tables(modules)
         slopes = tabular_fields(self.game, TabularPlay(tuple(t.detach().cpu() for t in tables)))
         return [flat_gradient(tables[i], modules[i], slopes[i].to(tables[i])) for i in players]
+
+    def provides(self, what: str) -> bool:
+        return what == "welfare_gradient" or super().provides(what)
+
+    def derivative(
+        self, what: str, modules: Sequence[TorchRLModule], draw: Draw | None, arguments: Sequence[Any]
+    ) -> Profile | Tensor:
+        if what != "welfare_gradient":
+            return super().derivative(what, modules, draw, arguments)
+        (weights,) = arguments
+        tables = self._tables(modules)
+        play = TabularPlay(tuple(t.detach().cpu() for t in tables))
+        slopes = welfare_fields(self.game, play, weights)
+        return Profile(flat_gradient(t, m, s.to(t)) for t, m, s in zip(tables, modules, slopes, strict=True))
 
     def _tables(self, modules: Sequence[TorchRLModule]) -> list[Tensor]:
         """Every player's policy `(S, A_i)` in float64, differentiable in its module's parameters."""
