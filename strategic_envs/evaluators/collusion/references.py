@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Float, Int
 
 from strategic_envs.games.pricing.tables import PricingTables
 
-__all__ = ["References", "references", "static_reply"]
+__all__ = ["References", "best_prices", "references", "static_reply"]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,16 @@ def static_reply(tables: PricingTables) -> Int[np.ndarray, "n J"]:
         >>> static_reply(pricing().frozen())[0, :15].tolist()
         [1, 1, 2, 2, 2, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6]
     """
-    n, m = tables.n, tables.m
-    table = tables.mean_profit.reshape(*[m] * n, n)
+    return best_prices(tables.mean_profit, tables.n, tables.m)
+
+
+def best_prices(profit: Float[np.ndarray, "J n"], n: int, m: int) -> Int[np.ndarray, "n J"]:
+    """The same for any table of profits.
+
+    Example:
+        >>> best_prices(np.array([[0.0, 1.0], [0.0, 2.0], [1.0, 3.0], [1.0, 0.0]]), 2, 2).tolist()
+        [[1, 1, 1, 1], [1, 1, 0, 0]]
+    """
+    table = profit.reshape(*[m] * n, n)
     rows = [np.broadcast_to(table[..., i].argmax(axis=i, keepdims=True), [m] * n).reshape(-1) for i in range(n)]
     return np.stack(rows)
