@@ -6,7 +6,7 @@ from strategic_envs.games.pricing.linear import LinearMarket
 from strategic_envs.games.pricing.logit import LogitMarket
 from strategic_envs.games.pricing.market import Anchors, Market
 from strategic_envs.games.pricing.options import market_of, pricing
-from strategic_envs.games.pricing.tables import PricingTables
+from strategic_envs.games.pricing.tables import PricingTables, random_visits
 
 __all__ = [
     "Anchors",
@@ -18,4 +18,5 @@ __all__ = [
     "PricingTables",
     "market_of",
     "pricing",
+    "random_visits",
 ]

@@ -203,7 +203,7 @@ class PricingGame(MarkovGame):
     @property
     def _absence(self) -> Float[np.ndarray, " n"]:
         """In which share of all periods each firm is absent."""
-        return 1.0 - self.states.share @ self.states.present
+        return self.states.share @ ~self.states.present  # exactly 0 for those that stay
 
     def sample_initial(self, batch: int, generator: torch.Generator) -> Int[Tensor, " batch"]:
         if not self.states.comes_and_goes:

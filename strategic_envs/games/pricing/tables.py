@@ -7,6 +7,7 @@ tables only, never a loop over periods.
 from __future__ import annotations
 
 import functools
+import math
 import os
 from dataclasses import dataclass
 
@@ -14,9 +15,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from strategic_envs.errors import InvalidGameError
+from strategic_envs.games.pricing.market import is_number
 from strategic_envs.games.pricing.states import stationary
 
-__all__ = ["PricingTables"]
+__all__ = ["PricingTables", "random_visits"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,4 +170,27 @@ class PricingTables:
         for i in range(self.n):
             own = state // b ** (k * (self.n - 1 - i)) % b**k
             after = after * b**k + own // b + digits[..., i] * b ** (k - 1)
-        return after
+        return np.asarray(after)
+
+
+def random_visits(tables: PricingTables, beta: float) -> float:
+    """How often a cell of a Q table is visited by pure chance before exploration has faded (nu of AER 2020).
+
+    `(m - 1)^n / (m^(kn + n + 1) (1 - exp(-beta (n + 1))))`, for n firms that remember k periods.
+
+    Args:
+        tables: The game.
+        beta: The rate at which exploration fades a period: its probability is exp(-beta t).
+
+    Raises:
+        InvalidGameError: If beta is not a finite number > 0.
+
+    Example:
+        >>> from strategic_envs.games.pricing import pricing
+        >>> [round(random_visits(pricing().frozen(), beta), 1) for beta in (2e-5, 4e-6, 2e-7)]
+        [4.3, 21.5, 430.2]
+    """
+    if not is_number(beta) or beta <= 0:
+        raise InvalidGameError(f"pricing: got beta={beta!r}, expected a finite number > 0, exploration lost a period")
+    n, m, k = tables.n, tables.m, tables.memory
+    return (m - 1) ** n / m ** (k * n + n + 1) / -math.expm1(-beta * (n + 1))
