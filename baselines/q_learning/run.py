@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from strategic_envs.baselines.q_learning.checks import checked_plan, session_numbers
+from strategic_envs.baselines.q_learning.fast.play import pieces, play_piece
 from strategic_envs.baselines.q_learning.progress import Progress
-from strategic_envs.baselines.q_learning.session import Outcome, Plan, play
+from strategic_envs.baselines.q_learning.session import Outcome, Plan
 from strategic_envs.baselines.q_learning.sessions import Sessions
 from strategic_envs.baselines.q_learning.settings import QLearning
 from strategic_envs.baselines.q_learning.storage import Store
@@ -82,11 +83,19 @@ def run_sessions(
         tables = tables.frozen()
     threads = _threads(threads, len(numbers))
     learner = learner or QLearning()
-    plan = checked_plan(
-        Plan(tables, learner, seed, draws, dtype, keep_q, gain_every, start_q, start_state, dict(frozen or {})),  # type: ignore
-        len(numbers),
-        threads,
+    asked = Plan(
+        tables=tables,
+        learner=learner,
+        seed=seed,
+        draws=draws,
+        dtype=dtype,
+        keep_q=keep_q,
+        gain_every=gain_every,
+        start_q=None if start_q is None else np.asarray(start_q),
+        start_state=None if start_state is None else np.asarray(start_state),
+        frozen={firm: np.asarray(strategy) for firm, strategy in (frozen or {}).items()},
     )
+    plan = checked_plan(asked, len(numbers), threads)
     store = Store(folder, plan) if folder is not None else None
     found = store.read(set(numbers)) if store else {}
     todo = [(index, number) for index, number in enumerate(numbers) if number not in found]
@@ -104,22 +113,24 @@ def _play_all(
     store: Store | None,
 ) -> None:
     """Plays what is to do in threads and adds the ends to those found."""
+    if not todo:
+        return
+    plan.parts  # noqa: B018 - built before the threads ask for it
     read, steps, started = len(found), 0, time.perf_counter()
-    work: queue.SimpleQueue[tuple[int, int]] = queue.SimpleQueue()
+    work: queue.SimpleQueue[list[tuple[int, int]]] = queue.SimpleQueue()
     ends: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
     stop = threading.Event()
-    for item in todo:
-        work.put(item)
+    for piece in pieces(plan, todo, threads):
+        work.put(piece)
 
     def worker() -> None:
         try:
             while not stop.is_set():
                 try:
-                    index, number = work.get_nowait()
+                    piece = work.get_nowait()
                 except queue.Empty:
                     return
-                end = play(plan, index, number, stop.is_set)
-                if end is not None:
+                for end in play_piece(plan, piece, stop.is_set):
                     ends.put(end)
         except BaseException as error:  # handed to the thread that waits
             ends.put(error)

@@ -15,7 +15,7 @@ from strategic_envs.baselines.q_learning.schedules import Boltzmann, NoExplorati
 from strategic_envs.baselines.q_learning.settings import QLearning
 from strategic_envs.games.pricing import PricingTables
 
-__all__ = ["Outcome", "Plan", "play"]
+__all__ = ["Outcome", "Plan", "first_values", "play"]
 
 _SLICE = 1 << 20  # periods between two looks at whether to stop
 
@@ -159,7 +159,7 @@ def play(plan: Plan, index: int, number: int, stopped: Callable[[], bool]) -> Ou
     key = np.uint64(session_key(plan.seed, number))
     level, fade = plan.levels()
     del fade
-    values = _first_values(plan, index, key)
+    values = first_values(plan, index, key)
     state = np.zeros(tables.n, np.int64)
     if plan.draws == "replay":
         state = replay.stream(number)
@@ -188,7 +188,14 @@ def play(plan: Plan, index: int, number: int, stopped: Callable[[], bool]) -> Ou
     )
 
 
-def _first_values(plan: Plan, index: int, key: np.uint64) -> Any:
+def first_values(plan: Plan, index: int, key: np.uint64) -> Any:
+    """The values that a session begins with, and their greedy prices, as `loop.Values`.
+
+    Args:
+        plan: What it depends on.
+        index: Its place among the sessions of the run.
+        key: Its key.
+    """
     from strategic_envs.baselines.q_learning import loop
 
     tables, given = plan.tables, plan.start_q
