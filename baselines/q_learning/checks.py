@@ -121,7 +121,7 @@ def _memory() -> int:
 def _start_q(plan: Plan, sessions: int) -> np.ndarray | None:
     if plan.start_q is None:
         return None
-    values = np.asarray(plan.start_q, dtype=np.float64)
+    values = plan.start_q.astype(np.float64)
     shape = (plan.tables.n, plan.tables.n_states, plan.tables.m)
     if values.shape not in (shape, (sessions, *shape)) or not np.isfinite(values).all():
         raise InvalidSettingError(
@@ -134,11 +134,11 @@ def _start_q(plan: Plan, sessions: int) -> np.ndarray | None:
 def _start_state(plan: Plan, sessions: int) -> np.ndarray | None:
     if plan.start_state is None:
         return None
-    states = np.asarray(plan.start_state)
+    states = plan.start_state
     whole = states.dtype.kind in "iu" and states.shape in ((), (sessions,))
     if not whole or states.min() < 0 or states.max() >= plan.tables.n_states:
         raise InvalidSettingError(
-            f"q_learning: got start_state={plan.start_state!r}, expected a state 0..{plan.tables.n_states - 1}, "
+            f"q_learning: got start_state={states.tolist()}, expected a state 0..{plan.tables.n_states - 1}, "
             f"or {sessions}, one a session"
         )
     return np.broadcast_to(states.astype(np.int64), (sessions,))
@@ -152,8 +152,7 @@ def _frozen(plan: Plan, sessions: int) -> Mapping[int, np.ndarray]:
             "them must learn"
         )
     kept = {}
-    for firm, given in plan.frozen.items():
-        strategy = np.asarray(given)
+    for firm, strategy in plan.frozen.items():
         whole = strategy.dtype.kind in "iu" and strategy.shape in ((states,), (sessions, states))
         if not whole or strategy.min() < 0 or strategy.max() >= m:
             raise InvalidSettingError(
