@@ -18,14 +18,23 @@ from strategic_envs import registry
 from strategic_envs.errors import InvalidGameError, UnknownNameError
 from strategic_envs.games.catalogue import game
 
-FIVE = ["continuous_game_v0", "duopoly_pricing_v0", "larger_number_v0", "layers_v0", "tic_tac_toe_v0"]
+ALL = [
+    "bertrand_pricing_v0",
+    "continuous_game_v0",
+    "duopoly_pricing_v0",
+    "larger_number_v0",
+    "layers_v0",
+    "sequential_pricing_v0",
+    "tic_tac_toe_v0",
+]
+TURN_BASED = ("sequential_pricing_v0", "tic_tac_toe_v0")
 
 
-def test_the_five_environments_are_listed() -> None:
-    assert se.list_environments() == FIVE
+def test_all_environments_are_listed() -> None:
+    assert se.list_environments() == ALL
 
 
-@pytest.mark.parametrize("name", FIVE)
+@pytest.mark.parametrize("name", ALL)
 def test_source_and_module_say_the_same_of_an_environment(name: str) -> None:
     module, description = registry.environment_module(name), registry.describe(name)
     assert (description.summary, description.modes) == (module.SUMMARY, module.MODES)
@@ -33,12 +42,12 @@ def test_source_and_module_say_the_same_of_an_environment(name: str) -> None:
     assert hasattr(module, "parallel_env") == ("parallel" in description.modes)
 
 
-@pytest.mark.parametrize("name", FIVE)
+@pytest.mark.parametrize("name", ALL)
 def test_make_gives_the_mode_that_was_asked_for(name: str) -> None:
     for mode, kind in (("aec", AECEnv), ("parallel", ParallelEnv)):
         if mode in registry.describe(name).modes:
             assert isinstance(se.make(name, mode=mode), kind)
-    assert isinstance(se.make(name), AECEnv if name == "tic_tac_toe_v0" else ParallelEnv)
+    assert isinstance(se.make(name), AECEnv if name in TURN_BASED else ParallelEnv)
 
 
 def test_options_reach_the_game() -> None:
@@ -50,9 +59,9 @@ def test_options_reach_the_game() -> None:
 @pytest.mark.parametrize(
     ("arguments", "keywords", "message"),
     [
-        (("duopoly_pricing",), {}, r"unknown environment 'duopoly_pricing': did you mean 'duopoly_pricing_v0'\?"),
+        (("duopoly_pricing",), {}, r"unknown environment 'duopoly_pricing': did you mean 'duopoly_pricing_v0' or"),
         (("tictactoe_v3",), {}, r"did you mean 'tic_tac_toe_v0'\?"),
-        (("zzz",), {}, r"There are: continuous_game_v0, duopoly_pricing_v0, larger_number_v0, layers_v0"),
+        (("zzz",), {}, r"There are: bertrand_pricing_v0, continuous_game_v0, duopoly_pricing_v0, larger_number_v0"),
         (("single_agent",), {}, "unknown environment"),
         ((3,), {}, "unknown environment 3"),
         (("duopoly_pricing_v0",), {"mode": "paralel"}, r"unknown mode of duopoly_pricing_v0, 'paralel': did you mean"),
@@ -79,7 +88,7 @@ def test_options_of_every_environment_are_told_with_their_defaults() -> None:
     assert registry.options("continuous_game_v0") is None  # each game has its own
 
 
-@pytest.mark.parametrize("name", FIVE)
+@pytest.mark.parametrize("name", ALL)
 def test_pettingzoo_knows_every_environment(name: str) -> None:
     key = f"strategic_envs/{name}"
     for mode, kind in (("aec", AECEnv), ("parallel", ParallelEnv)):
@@ -88,11 +97,11 @@ def test_pettingzoo_knows_every_environment(name: str) -> None:
         else:
             with pytest.raises(Exception, match="not found"):
                 pettingzoo.make(mode, key)
-    if name != "tic_tac_toe_v0":
+    if name not in TURN_BASED:
         assert pettingzoo.make("parallel", key, max_cycles=7).max_cycles == 7
 
 
-@pytest.mark.parametrize("name", FIVE)
+@pytest.mark.parametrize("name", ALL)
 def test_gymnasium_knows_every_environment(name: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of spaces without bounds
@@ -105,7 +114,7 @@ def test_registering_again_changes_nothing() -> None:
         warnings.simplefilter("error")
         registry.register_all()
         registry.register_all()
-    assert len([key for key in gymnasium.registry if key.startswith("strategic_envs/")]) == 5
+    assert len([key for key in gymnasium.registry if key.startswith("strategic_envs/")]) == len(ALL)
 
 
 def test_gymnasium_says_what_there_is_for_a_wrong_version() -> None:

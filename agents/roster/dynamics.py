@@ -24,6 +24,8 @@ _GRADIENT: Presets = Extragradient.presets
 _ADAM_STEPS = {
     "continuous_game_v0": 0.02,
     "duopoly_pricing_v0": 0.01,
+    "sequential_pricing_v0": 0.01,
+    "bertrand_pricing_v0": 0.01,
     "larger_number_v0": 0.05,
     "layers_v0": 0.003,
     "tic_tac_toe_v0": 0.1,
@@ -44,6 +46,8 @@ _MORE: Mapping[str, Presets] = {
     "cooperative_gradient": {"duopoly_pricing_v0": _EXACT},
     "adaptive_extragradient": {  # noise would look like a step that is too long, at any length
         "duopoly_pricing_v0": _EXACT,
+        "sequential_pricing_v0": _EXACT,
+        "bertrand_pricing_v0": _EXACT,
         "larger_number_v0": _EXACT,
         "tic_tac_toe_v0": _EXACT,
     },

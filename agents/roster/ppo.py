@@ -35,6 +35,8 @@ class PPO(StockAgent):
     presets: Mapping[str, Mapping[str, Any]] = {
         "continuous_game_v0": {"evaluate_every": 2, "lr": 1e-2},
         "duopoly_pricing_v0": {"lr": 1e-3},
+        "sequential_pricing_v0": {"lr": 1e-3},
+        "bertrand_pricing_v0": {"lr": 1e-3},
         "larger_number_v0": {"lr": 0.05},
         "layers_v0": {"evaluate_every": 10, "envs": 8, "batch": 160, "deviation": 0.1, "lr": 1e-2},
         "tic_tac_toe_v0": {"lr": 1e-3},

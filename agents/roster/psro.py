@@ -37,6 +37,14 @@ _LEARNING: dict[str, Any] = {
     "warm_start": None,
     "tremble": 0.0,
 }
+_PRICING: dict[str, Any] = {
+    "iterations": 10,
+    "step_size": 20.0,
+    "hidden": (16,),
+    "games_per_sample": 64,
+    "horizon": 40,
+    "oracle_steps": 30,
+}
 _OURS = ("iterations", "evaluate_every")
 
 
@@ -92,14 +100,9 @@ AGENTS = (
         _LEARNING,
         {
             "continuous_game_v0": {"step_size": 0.05},
-            "duopoly_pricing_v0": {
-                "iterations": 10,
-                "step_size": 20.0,
-                "hidden": (16,),
-                "games_per_sample": 64,
-                "horizon": 40,
-                "oracle_steps": 30,
-            },
+            "duopoly_pricing_v0": _PRICING,
+            "sequential_pricing_v0": _PRICING,
+            "bertrand_pricing_v0": {**_PRICING, "step_size": 1.0, "horizon": 1},
             "larger_number_v0": {"iterations": 12, "field": "exact", "step_size": 2.0},
             "tic_tac_toe_v0": {
                 "iterations": 12,
