@@ -22,9 +22,10 @@ from strategic_envs.evaluators.collusion import (
 )
 from strategic_envs.evaluators.collusion.statistics import COLUMNS
 from strategic_envs.games.pricing import pricing
+from strategic_envs.results import versions
 from strategic_envs.scripts.reproduce._calvano_published import GOLDEN, MEASURED, PAPER, PRINTED, RESPONSE, STORED
 
-__all__ = ["PUBLISHED", "Replayed", "figures", "replay", "replay_rows", "row", "stored"]
+__all__ = ["PUBLISHED", "Replayed", "figures", "record", "replay", "replay_rows", "row", "stored"]
 
 PUBLISHED = 1000
 """Sessions behind every published number."""
@@ -84,6 +85,16 @@ def figures(sessions: Sessions, analysis: Analysis, responses: Mapping[str, Impu
     found["periods"] = clustered_mean(sessions.time_to_convergence[sessions.converged].astype(float)).value
     found["million_periods"] = found["periods"] / 1e6
     return found
+
+
+def record(found: Replayed) -> str:
+    """The numbers of replayed sessions as JSON, with what they were made by."""
+    told = {
+        "made_by": f"strategic-envs reproduce calvano --replay, {len(found.sessions)} sessions of the authors",
+        "versions": versions(),
+        "figures": {k: float(v) for k, v in figures(found.sessions, found.analysis, found.responses).items()},
+    }
+    return json.dumps(told, indent=1) + "\n"
 
 
 def stored() -> dict[str, float]:

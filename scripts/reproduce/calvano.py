@@ -98,6 +98,7 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False, options: Options
         rows += _calvano_rows.control_rows(found, options.sessions, seed, kept / f"seed{seed}", **common)
         if replayed is not None:
             rows += _calvano_replay.replay_rows(replayed)
+            write_atomic(out / "replayed.json", _calvano_replay.record(replayed))
         if options.grid:
             cells = options.grid_sessions or max(1, options.sessions // 50)
             found_map = _calvano_grid.gain_map(out, options.grid, cells, seed, **common)
