@@ -17,7 +17,7 @@ import numpy as np
 
 from strategic_envs.games.pricing.tables import PricingTables
 
-__all__ = ["Codec", "codec", "cycle_from", "evaluate", "lead_to", "loop", "successors"]
+__all__ = ["Codec", "codec", "cycle_from", "evaluate", "lead_to", "loop", "relative", "successors"]
 
 
 def loop(function: Callable[..., Any]) -> Any:
@@ -36,6 +36,14 @@ def loop(function: Callable[..., Any]) -> Any:
         return numba.njit(plain, nogil=True, cache=True, error_model="numpy")
     except RuntimeError:  # no folder to write to
         return numba.njit(plain, nogil=True, error_model="numpy")
+
+
+@loop
+def relative(change, base):
+    """A change as a share of what it is measured by; of nothing, a whole one in its direction."""
+    if base != 0.0:
+        return change / abs(base)
+    return np.sign(change) * 1.0
 
 
 class Codec(NamedTuple):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategic_envs.evaluators.collusion.graph import loop
+from strategic_envs.evaluators.collusion.graph import loop, relative
 
 __all__ = ["one_shot_losses"]
 
@@ -28,4 +28,4 @@ def one_shot_losses(m, profit, delta, place, stride, strategy, after, joint, val
             best = own
             for b in range(m):
                 best = max(best, profit[i, j + b * place[i]] + delta * value[i, t + b * stride[i]])
-            loss[i, s] = (best - own) / abs(best) if best > own else 0.0
+            loss[i, s] = relative(best - own, best) if best > own else 0.0

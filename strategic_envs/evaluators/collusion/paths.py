@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategic_envs.evaluators.collusion.graph import cycle_from, evaluate, loop, successors
+from strategic_envs.evaluators.collusion.graph import cycle_from, evaluate, loop, relative, successors
 
 __all__ = ["deviate_sessions"]
 
@@ -50,12 +50,12 @@ def deviate_sessions(
                 leave = profit[i, joint[s] + (dev - own) * place[i]]
                 here = after[s] + (dev - own) * stride[i]
                 leave += delta * value[i, here]
-                figures[b, 2] += (leave - stay) / abs(stay) if dev != own else 0.0
+                figures[b, 2] += relative(leave - stay, stay) if dev != own else 0.0
                 figures[b, 3] += dev != own and leave < stay
                 figures[b, 4] += dev == own
 
                 t, first, second = here, grid[i, dev], grid[i, strategy[i, here]]
-                figures[b, 0] += (second - first) / first
+                figures[b, 0] += relative(second - first, first)
                 paths[b, 0, 0] += grid[i, strategy[i, before]]
                 paths[b, 0, 1] += first
                 for tau in range(2, paths.shape[2]):
@@ -67,7 +67,7 @@ def deviate_sessions(
                 for j in firms:
                     if j != i:
                         first = grid[j, strategy[j, s]]
-                        figures[b, 1] += (grid[j, strategy[j, here]] - first) / first / others
+                        figures[b, 1] += relative(grid[j, strategy[j, here]] - first, first) / others
                         paths[b, 1, 0] += grid[j, strategy[j, before]] / others
                         paths[b, 1, 1] += first / others
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from strategic_envs.evaluators.collusion.exact import ROUNDS, policy_iteration
-from strategic_envs.evaluators.collusion.graph import cycle_from, evaluate, lead_to, loop, successors
+from strategic_envs.evaluators.collusion.graph import cycle_from, evaluate, lead_to, loop, relative, successors
 from strategic_envs.evaluators.collusion.one_shot import one_shot_losses
 
 __all__ = ["TOLERANCE", "analyse_sessions"]
@@ -80,7 +80,7 @@ def analyse_sessions(
             on, everywhere, worst, exact[b, i] = 0.0, 0.0, 0.0, True
             for s in range(size):
                 gain = best[s] - value[i, s]
-                gain = gain / abs(best[s]) if gain > 0.0 else 0.0
+                gain = relative(gain, best[s]) if gain > 0.0 else 0.0
                 everywhere += gain
                 worst = max(worst, gain)
                 if visited[s]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from strategic_envs.evaluators.collusion.exact import BETTER, ROUNDS
-from strategic_envs.evaluators.collusion.graph import loop
+from strategic_envs.evaluators.collusion.graph import loop, relative
 
 __all__ = ["judge_firm", "moves", "settle"]
 
@@ -106,7 +106,7 @@ def judge_firm(m, profit, delta, stride, place, present, chance, strategy, after
                 if q > top:
                     top, price = q, b
             if rounds == 0:
-                loss[s] = (top - now) / abs(top) if top > now + BETTER * (1.0 + abs(top)) else 0.0
+                loss[s] = relative(top - now, top) if top > now + BETTER * (1.0 + abs(top)) else 0.0
             if top > now + BETTER * (1.0 + abs(top)):
                 changed = True
                 plan[s] = price
@@ -120,5 +120,5 @@ def judge_firm(m, profit, delta, stride, place, present, chance, strategy, after
                 reward[s] += chance[s, d] * profit[d, firm, joint[s] + (plan[s] - own) * place[firm]]
         solved &= settle(here, chance, reward, delta, best)
     for s in range(size):
-        gain[s] = (best[s] - value[s]) / abs(best[s]) if best[s] > value[s] else 0.0
+        gain[s] = relative(best[s] - value[s], best[s]) if best[s] > value[s] else 0.0
     return solved and not changed
