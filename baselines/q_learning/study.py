@@ -125,20 +125,26 @@ def study(
         }
 
     count = sessions if isinstance(sessions, int) else len(sessions)
-    ended = run_sessions(tables, learner, sessions, seed=seed, draws=draws, **run("sessions", count))
+    drawn = {"seed": seed, "draws": draws}
+    fresh = {"seed": seed, "draws": "thinned" if draws == "replay" else draws}  # what the authors did not run
+    again = min(retraining, count) > 1 and tables.n > 1
+    whole = again and retraining >= count  # every session's tables are needed
+    name = "sessions with tables" if whole else "sessions"
+    ended = run_sessions(tables, learner, sessions, keep_q=whole, **drawn, **run(name, count))
     found = analyse(tables, ended.strategy, ended.state, converged=ended.converged, threads=threads or 1)
     responses = {
         kind: impulse_response(tables, ended.strategy, ended.state, kind, converged=ended.converged)
         for kind in ("static_br", "figure4_compat")
     }
     numbers = [int(r) for r in ended.number]
-    control = run_controls(tables, learner, numbers, seed=seed, run=run) if controls else {}
+    control = run_controls(tables, learner, numbers, run=run, **fresh) if controls else {}
     retrained = rematched = None
-    if min(retraining, count) > 1 and tables.n > 1:
-        some = numbers[:retraining]
-        kept = run_sessions(tables, learner, some, seed=seed, draws=draws, keep_q=True, threads=threads)
+    if again:
+        some, kept = numbers[:retraining], ended
+        if not whole:
+            kept = run_sessions(tables, learner, some, keep_q=True, threads=threads, **drawn)
         retrained = retrain(tables, kept, learner, seed=seed, **run("retraining", len(some), own=True))
-        rematched = rematch(tables, kept, learner, learn=True, seed=seed, **run("rematch", len(some), own=True))
+        rematched = rematch(tables, kept, learner, learn=True, **fresh, **run("rematch", len(some), own=True))
     cost = learning_cost(tables, learner, ended, some=half, seed=seed, draws=draws, threads=threads)
     told = Controls(**_control_figures(control)) if controls else None
     evidence = None if retrained is None else retrained.evidence(rematched)
@@ -154,6 +160,7 @@ def run_controls(
     sessions: int | Sequence[int],
     *,
     seed: int = 0,
+    draws: str = "thinned",
     run: Callable[[str, int], dict[str, Any]] | None = None,
 ) -> dict[str, Analysis]:
     """The same learner where deviations cannot be punished.
@@ -163,6 +170,7 @@ def run_controls(
         learner: The learner.
         sessions: How many sessions, or their numbers.
         seed: The seed of all draws.
+        draws: How they are drawn, as for `run_sessions`.
         run: Further options of `run_sessions`, from the control's name and the number of sessions.
 
     Example:
@@ -175,7 +183,7 @@ def run_controls(
     for name, change in CONTROLS.items():
         changed = replace(tables, **change)
         options = {} if run is None else run(name, sessions if isinstance(sessions, int) else len(sessions))
-        ended = run_sessions(changed, learner, sessions, seed=seed, **options)
+        ended = run_sessions(changed, learner, sessions, seed=seed, draws=draws, **options)
         found[name] = analyse(changed, ended.strategy, ended.state, converged=ended.converged)
     return found
 

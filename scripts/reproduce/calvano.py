@@ -89,6 +89,7 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False, options: Options
             sessions=options.sessions,
             seed=seed,
             retraining=options.retraining,
+            half=min(20, max(1, options.sessions // 4)),
             folder=kept / f"seed{seed}",
             **common,
         )

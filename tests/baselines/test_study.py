@@ -109,7 +109,8 @@ from pathlib import Path
 from strategic_envs.baselines.q_learning import QLearning
 from strategic_envs.baselines.q_learning.study import study
 from strategic_envs.games.pricing import pricing
-study(pricing(m=5), QLearning(beta=2e-4, window=2000), 1500, seed=7, controls=False, retraining=0, half=0, threads=1, folder={folder!r})
+options = {{"seed": 7, "controls": False, "retraining": 0, "half": 0, "threads": 1, "folder": {folder!r}}}
+study(pricing(m=5), QLearning(beta=2e-4, window=2000), 1500, **options)
 """
 
 
