@@ -36,7 +36,9 @@ class DuopolyPricingEnv(MarkovParallelEnv):
 
     def __init__(self, game: PricingGame, *, max_cycles: int = 100, render_mode: str | None = None) -> None:
         super().__init__(game, max_cycles=max_cycles, render_mode=render_mode)
-        self._told: dict[tuple[int, ...], tuple[list[float], float]] = {}  # prices and profit gain of joint actions
+        self._told: dict[
+            tuple[int, ...], tuple[list[float | None], float]
+        ] = {}  # prices and profit gain of joint actions
         self._market = 0  # the last period's market state
 
     def _advance(self, joint: list[int]) -> list[float]:
@@ -57,19 +59,22 @@ class DuopolyPricingEnv(MarkovParallelEnv):
             for i, a in enumerate(self.possible_agents)
         }
 
-    def _prices_and_gain(self, joint: list[int], rewards: list[float]) -> tuple[list[float], float]:
-        """Everybody's price, nan for an absent firm, and the profit gain of these rewards."""
+    def _prices_and_gain(self, joint: list[int], rewards: list[float]) -> tuple[list[float | None], float]:
+        """Everybody's price, None for an absent firm, and the profit gain of these rewards."""
         key = (self._market, *joint)
         if key not in self._told:
-            here = torch.from_numpy(self.game.states.present[self._market])
-            prices = torch.where(here, self.game.prices(torch.tensor(joint)), torch.nan).tolist()
-            self._told[key] = prices, float(self.game.profit_gain(torch.tensor(rewards, dtype=torch.float64)))
+            here, prices = self.game.states.present[self._market], self.game.prices(torch.tensor(joint)).tolist()
+            told = [p if there else None for p, there in zip(prices, here, strict=True)]
+            self._told[key] = told, float(self.game.profit_gain(torch.tensor(rewards, dtype=torch.float64)))
         return self._told[key]
 
     def _describe(self, joint: list[int], rewards: list[float]) -> list[str]:
         prices, gain = self._prices_and_gain(joint, rewards)
         rows = zip(self.possible_agents, joint, prices, rewards, strict=True)
-        lines = [f"  {a} charged {p:.4f} (index {k}), earned {r:.4f}" for a, k, p, r in rows]
+        lines = [
+            f"  {a} was absent" if p is None else f"  {a} charged {p:.4f} (index {k}), earned {r:.4f}"
+            for a, k, p, r in rows
+        ]
         return [*lines, f"  profit gain {gain:.3f} (Nash 0, monopoly 1)"]
 
 

@@ -66,19 +66,17 @@ class ContinuousPricesEnv(MarkovParallelEnv):
         ends = game.grid[:, [0, -1]].numpy() * self.scale
         self._low, self._high = ends.T  # float64, (n,)
         self._action_spaces = {a: self._box(*ends[i : i + 1].T) for i, a in enumerate(self.possible_agents)}
-        self._observation_spaces = {a: self._seen_box(i) for i, a in enumerate(self.possible_agents)}
-        self.state_space = self._seen_box(0)
+        shape = (max(1, game.n_players * game.memory),)
+        low, high = (self._low.min(), self._high.max()) if game.memory else (0.0, 1.0)
+        seen = self._box(np.full(shape, low), np.full(shape, high))
+        self._observation_spaces = dict.fromkeys(self.possible_agents, seen)
+        self.state_space = seen
         self._prices = np.zeros((game.n_players, game.memory))
         self._market = 0
 
     @staticmethod
     def _box(low: NDArray[np.float64], high: NDArray[np.float64]) -> spaces.Box:
         return spaces.Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
-
-    def _seen_box(self, player: int) -> spaces.Box:
-        if self.game.memory == 0:
-            return spaces.Box(0.0, 1.0, (1,), np.float32)
-        return self._box(*(np.repeat(np.roll(e, -player), self.game.memory) for e in (self._low, self._high)))
 
     def action_space(self, agent: str) -> spaces.Box:  # pyright: ignore[reportIncompatibleMethodOverride]
         return self._action_spaces[agent]  # pyright: ignore[reportReturnType]  # boxes here
