@@ -18,27 +18,29 @@ __all__ = ["DRAWS", "DTYPES", "checked_plan", "session_numbers"]
 DRAWS = ("per_period", "thinned", "replay")
 DTYPES = ("float64", "float32")
 _LARGEST = 2**59  # session numbers
+_REPLAYED = 2**20  # sessions whose first prices come from one stream, one after the other
 
 
-def session_numbers(sessions: int | Sequence[int], first: int = 0) -> list[int]:
-    """The numbers of sessions, from how many or from themselves.
+def session_numbers(sessions: int | Sequence[int], *, replayed: bool = False) -> list[int]:
+    """The numbers of sessions, from how many or from themselves; those of the authors begin with 1.
 
     Raises:
-        InvalidSettingError: If there are none, one is below `first`, or one comes twice.
+        InvalidSettingError: If there are none, one is not possible, or one comes twice.
 
     Example:
-        >>> session_numbers(3, first=1), session_numbers([5, 2])
+        >>> session_numbers(3, replayed=True), session_numbers([5, 2])
         ([1, 2, 3], [5, 2])
     """
-    if isinstance(sessions, int | np.integer) and not isinstance(sessions, bool) and sessions > 0:
+    first, beyond = (1, _REPLAYED) if replayed else (0, _LARGEST)
+    if isinstance(sessions, int | np.integer) and not isinstance(sessions, bool) and 0 < sessions < beyond:
         return list(range(first, first + int(sessions)))
     many = isinstance(sessions, Sequence | np.ndarray) and not isinstance(sessions, str)
     given: list[Any] = list(sessions) if many else []  # type: ignore
-    whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) and first <= v < _LARGEST for v in given)
+    whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) and first <= v < beyond for v in given)
     if not given or not whole or len(set(given)) < len(given):
         raise InvalidSettingError(
             f"q_learning: got sessions={sessions!r}, expected a positive number of sessions, or different session "
-            f"numbers >= {first}"
+            f"numbers >= {first} and < {beyond}"
         )
     return [int(v) for v in given]
 

@@ -78,7 +78,7 @@ def run_sessions(
         >>> ends.strategy.shape, bool(ends.converged.all())
         ((4, 2, 9), True)
     """
-    numbers = session_numbers(sessions, first=1 if draws == "replay" else 0)
+    numbers = session_numbers(sessions, replayed=draws == "replay")
     if isinstance(tables, PricingGame):
         tables = tables.frozen()
     threads = _threads(threads, len(numbers))
@@ -154,7 +154,11 @@ def _play_all(
         stop.set()
         for thread in crew:
             thread.join()
-        if store:
+        if store:  # an interrupted run keeps what has finished meanwhile
+            while not ends.empty():
+                end = ends.get()
+                if isinstance(end, Outcome):
+                    store.add(end)
             store.flush()
 
 

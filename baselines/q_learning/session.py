@@ -157,8 +157,7 @@ def play(plan: Plan, index: int, number: int, stopped: Callable[[], bool]) -> Ou
     tables, learner = plan.tables, plan.learner
     market, rule, table, run = plan.parts
     key = np.uint64(session_key(plan.seed, number))
-    level, fade = plan.levels()
-    del fade
+    level, _ = plan.levels()
     values = first_values(plan, index, key)
     state = np.zeros(tables.n, np.int64)
     if plan.draws == "replay":

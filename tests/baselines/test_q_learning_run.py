@@ -50,9 +50,10 @@ def test_threads_and_other_sessions_do_not_matter() -> None:
 
 
 def test_cut_into_slices_or_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = run_sessions(GAME, SHORT, 3, keep_q=True)
+    game = pricing(n=3, m=3)
+    whole = run_sessions(game, SHORT, 3, keep_q=True)
     monkeypatch.setattr("strategic_envs.baselines.q_learning.session._SLICE", 7)
-    assert same(whole, run_sessions(GAME, SHORT, 3, keep_q=True))
+    assert same(whole, run_sessions(game, SHORT, 3, keep_q=True))
 
 
 def test_cap_flags_sessions() -> None:
