@@ -19,7 +19,9 @@ class Controls:
 
     Args:
         delta_0: Mean profit gain with discount factor 0: nobody cares for tomorrow. `None` if it was not run.
-        k_0: Mean profit gain without memory (k = 0): nobody can see a deviation. `None` if it was not run.
+        k_0: Mean profit gain without memory (k = 0): nobody can see a deviation. `None` if it was not run. In the
+            published control delta = 0 here too: firms that remember nothing but still discount have one slowly moving
+            continuation value for all prices, and end near monopoly without any punishment.
         delta_0_error: Standard error of `delta_0`, over sessions.
         k_0_error: Standard error of `k_0`, over sessions.
         sessions: Converged sessions behind each figure.
@@ -89,7 +91,7 @@ class LearningCost:
     Args:
         convergence: Mean periods until a session has converged, the window that confirms it left out.
         convergence_error: Standard error of `convergence`, over sessions.
-        half: Mean periods until the profit gain of play first passes 1/2; `None` if it was not tracked.
+        half: Mean periods until the profit gain of play passes 1/2 for good; `None` if it was not tracked.
         sessions: Sessions that were run.
         converged: How many of them converged.
 
