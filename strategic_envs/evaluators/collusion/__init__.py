@@ -12,6 +12,7 @@ from strategic_envs.evaluators.collusion.impulse import ImpulseResponse, impulse
 from strategic_envs.evaluators.collusion.references import References, references, static_reply
 from strategic_envs.evaluators.collusion.report import CollusionReport, collusion_report
 from strategic_envs.evaluators.collusion.statistics import (
+    COLUMNS,
     Mean,
     best_response_table,
     clustered_mean,
@@ -20,6 +21,7 @@ from strategic_envs.evaluators.collusion.statistics import (
 )
 
 __all__ = [
+    "COLUMNS",
     "Analysis",
     "CollusionReport",
     "Condition",
