@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar
 
 from strategic_envs.agents.roster.base import Agent, Job, Result, Rows
-from strategic_envs.agents.roster.kinds import prices
+from strategic_envs.agents.roster.kinds import forgetful, prices
 
 __all__ = ["AGENTS", "FixedFirmsAgent"]
 
@@ -29,7 +29,12 @@ class FixedFirmsAgent(Agent):
         self.name, self.summary = name, summary
 
     def refuses(self, environment: str) -> str | None:
-        return None if prices(environment) else "it is a rule for firms of the repeated price game"
+        if not prices(environment):
+            return "it is a rule for firms of the repeated price game"
+        answers = self.name not in ("static_nash", "monopoly")
+        return (
+            "it answers past prices, which these firms do not remember" if answers and forgetful(environment) else None
+        )
 
     def preset(self, environment: str) -> dict[str, Any]:
         return {"iterations": 1}

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "any_game",
     "finite_actions",
+    "forgetful",
     "lacking",
     "layered",
     "one_shot",
@@ -109,6 +110,16 @@ def prices(environment: str) -> bool:
     from strategic_envs.games.pricing import PricingGame
 
     return any(issubclass(kind, PricingGame) for kind in _kinds(environment))
+
+
+def forgetful(environment: str) -> bool:
+    """Whether these are firms that remember no past prices, unless they are told to.
+
+    Example:
+        >>> forgetful("bertrand_pricing_v0"), forgetful("duopoly_pricing_v0")
+        (True, False)
+    """
+    return prices(environment) and _module(environment).game().memory == 0
 
 
 def any_game(environment: str) -> bool:

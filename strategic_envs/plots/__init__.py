@@ -6,6 +6,7 @@ from strategic_envs.plots.counts import draw_counts
 from strategic_envs.plots.coverage import draw_coverage, plot_coverage
 from strategic_envs.plots.curves import draw_curves, plot_curves
 from strategic_envs.plots.figure import COLOURS, new_figure, save, share_legend
+from strategic_envs.plots.price_paths import draw_price_clouds, draw_standing_prices
 from strategic_envs.plots.pricing import (
     draw_heat_map,
     draw_histogram,
@@ -24,7 +25,9 @@ __all__ = [
     "draw_heat_map",
     "draw_histogram",
     "draw_impulse_response",
+    "draw_price_clouds",
     "draw_price_cycles",
+    "draw_standing_prices",
     "draw_supports",
     "draw_trajectories",
     "new_figure",

@@ -13,7 +13,7 @@ from strategic_envs.plots.figure import COLOURS, dress
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_heat_map", "draw_histogram", "draw_impulse_response", "draw_price_cycles"]
+__all__ = ["draw_heat_map", "draw_histogram", "draw_impulse_response", "draw_levels", "draw_price_cycles"]
 
 _LINE, _TEXT = "#777777", "#555555"
 _DASHED, _DOTTED = (0, (5, 2)), (0, (2, 2))
@@ -71,7 +71,7 @@ def draw_impulse_response(
             if spread is not None:
                 low, high = np.asarray(spread[k], dtype=float)
                 axes.fill_between(steps, low, high, color=COLOURS[1 - k], alpha=0.13, linewidth=0, zorder=2)
-    _levels(axes, levels or {}, horizontal=True)
+    draw_levels(axes, levels or {}, horizontal=True)
     axes.grid(color="#E8E8E8", linewidth=0.7)
     axes.set_xticks(np.arange(0, len(np.asarray(deviator)), 2 if len(np.asarray(deviator)) > 12 else 1))
     dress(axes, title=title, xlabel="periods (the deviation is in period 1)", ylabel=ylabel)
@@ -174,7 +174,7 @@ def draw_histogram(
     )
     top = float(shares.max(initial=0.0)) or 1.0
     axes.set_ylim(0, 1.12 * top)
-    _levels(axes, levels or {}, horizontal=False)
+    draw_levels(axes, levels or {}, horizontal=False)
     axes.grid(axis="y", color="#E8E8E8", linewidth=0.7)
     dress(axes, title=title, xlabel=xlabel, ylabel=ylabel)
 
@@ -223,15 +223,28 @@ def draw_price_cycles(
     where = np.array(list(share)).reshape(-1, 2)
     sizes = np.array(list(share.values()))
     axes.scatter(*where.T, s=3000 * sizes, color=COLOURS[0], alpha=0.75, linewidth=0, zorder=3)
-    _levels(axes, levels or {}, horizontal=True)
+    draw_levels(axes, levels or {}, horizontal=True)
     for value in (levels or {}).values():
         axes.axvline(value, color=_LINE, linewidth=1.0, linestyle=_DOTTED, zorder=1)
     axes.set_aspect("equal")
     dress(axes, title=title, xlabel=xlabel, ylabel=ylabel)
 
 
-def _levels(axes: Axes, levels: Mapping[str, float], *, horizontal: bool) -> None:
-    """Named reference lines, the names inside the axes."""
+def draw_levels(axes: Axes, levels: Mapping[str, float], *, horizontal: bool) -> None:
+    """Draws named reference lines, the names inside the axes.
+
+    Args:
+        axes: Where to draw.
+        levels: The values by name.
+        horizontal: Whether the lines lie; else they stand.
+
+    Example:
+        >>> from strategic_envs.plots import new_figure
+        >>> axes = new_figure()[1][0]
+        >>> draw_levels(axes, {"Nash": 1.47}, horizontal=True)
+        >>> len(axes.lines)
+        1
+    """
     for name, level in levels.items():
         if horizontal:
             axes.axhline(level, color=_LINE, linewidth=1.0, linestyle=_DOTTED, zorder=1)
