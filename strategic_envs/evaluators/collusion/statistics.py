@@ -54,7 +54,7 @@ def clustered_mean(values: Float[np.ndarray, " B"], weights: np.ndarray | None =
     `sqrt(B / (B - 1) sum_b (w_b (x_b - mean))^2) / sum_b w_b`. With equal weights that is the usual standard error.
 
     Args:
-        values: One average a session.
+        values: One average a session; sessions that have none (nan) are left out.
         weights: Cases of each session, equal if not given.
 
     Example:
@@ -62,6 +62,7 @@ def clustered_mean(values: Float[np.ndarray, " B"], weights: np.ndarray | None =
         Mean(value=1.5, error=0.75, sessions=2)
     """
     w = np.ones(len(values)) if weights is None else np.asarray(weights, dtype=np.float64)
+    w, values = w[~np.isnan(values)], values[~np.isnan(values)]
     count, total = len(values), w.sum()
     if count == 0 or total == 0:
         return Mean(math.nan, math.nan, count)
@@ -163,6 +164,7 @@ def analysis_row(analysis: Analysis) -> dict[str, float]:
         "gain": analysis.gain,
         "price": analysis.prices.mean(-1),
         "nash_one_shot": analysis.nash_one_shot,
+        "firms_one_shot": analysis.one_shot.mean(-1),
         "loss_on_path": analysis.loss_on_path.mean(-1),
         "loss_off_path": analysis.loss_off_path.mean(-1),
         "nash_exact": analysis.nash_exact,
@@ -231,7 +233,8 @@ def session_rows(analysis: Analysis) -> list[dict[str, float]]:
 
 
 def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if values.size else math.nan
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if known.size else math.nan
 
 
 def _sd(values: np.ndarray) -> float:

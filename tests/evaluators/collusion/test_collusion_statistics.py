@@ -54,6 +54,7 @@ def test_cases_of_one_session_are_not_independent() -> None:
 
 def test_means_of_nothing_are_not_numbers() -> None:
     assert math.isnan(clustered_mean(np.array([])).value)
+    assert clustered_mean(np.array([1.0, math.nan, 3.0]), np.array([3, 9, 1])).value == 1.5
     assert math.isnan(clustered_mean(np.array([2.0])).error)
     assert math.isnan(correlation(np.ones(3), np.arange(3.0)))
 
