@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from strategic_envs.games.pricing import pricing
 from strategic_envs.results import versions
 from strategic_envs.scripts.reproduce._calvano_published import GOLDEN, MEASURED, PAPER, PRINTED, RESPONSE, STORED
 
-__all__ = ["PUBLISHED", "Replayed", "figures", "record", "replay", "replay_rows", "row", "stored"]
+__all__ = ["PUBLISHED", "Replayed", "figures", "record", "replay", "replay_rows", "row", "standard_error", "stored"]
 
 PUBLISHED = 1000
 """Sessions behind every published number."""
@@ -146,6 +147,27 @@ def _measured_rows(found: Replayed) -> list[dict[str, Any]]:
     apart = float(np.abs(paths - np.array([RESPONSE["deviator"], RESPONSE["rival"]])).max())
     within = apart <= 0.51e-4 if found.complete else None
     return [*rows, row("replay: impulse response, largest distance to the known path", apart, 0.0, STORED, within)]
+
+
+def standard_error(name: str, published: float, error: float, ours: int, theirs: int = PUBLISHED) -> float:
+    """The standard error of the difference between a number of our sessions and a published one.
+
+    Args:
+        name: Which number.
+        published: What was published.
+        error: The standard error of ours, from the spread of our sessions.
+        ours: How many sessions we have; of a few, the spread of the baseline's profit gains (.11) is the least.
+        theirs: How many they had.
+
+    Example:
+        >>> round(standard_error("nash_one_shot", 0.5, 0.0, 1000), 4)
+        0.0224
+    """
+    if name == "nash_one_shot":
+        return math.sqrt(published * (1 - published) * (1 / max(ours, 1) + 1 / theirs))
+    if name == "gain" and ours < 30:
+        error = max(error, 0.11 / math.sqrt(max(ours, 1)))
+    return error * math.sqrt(1 + ours / theirs)
 
 
 def row(

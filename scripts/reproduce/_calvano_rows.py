@@ -13,7 +13,7 @@ from strategic_envs.baselines.q_learning.study import Study
 from strategic_envs.evaluators.collusion import Analysis, analyse, clustered_mean, representative_table
 from strategic_envs.evaluators.collusion.statistics import COLUMNS
 from strategic_envs.scripts.reproduce._calvano_published import BANDS, CONTROLS, OWN, PRINTED, STORED, Control
-from strategic_envs.scripts.reproduce._calvano_replay import PUBLISHED, Replayed, figures, row, stored
+from strategic_envs.scripts.reproduce._calvano_replay import PUBLISHED, Replayed, figures, row, standard_error, stored
 
 __all__ = ["comparison", "control_rows", "study_rows"]
 
@@ -25,6 +25,14 @@ _BESIDE = (
     ("deviator_1", "impulse response: deviator's price in period 1", None),
     ("rival_2", "impulse response: rival's price in period 2", None),
     ("figure4_deviator_1", "the same for the deviation of figure 4: deviator's price in period 1", 1.504624),
+)
+
+_REMATCHED = (
+    ("gain", "profit gain", 0.837),
+    ("nash_one_shot", "one-shot Nash on path, share", 0.541),
+    ("answer rival_change", "IR", -0.128),
+    ("answer unprofitable", "IC", 0.932),
+    ("answer length", "L", 5.674),
 )
 
 
@@ -66,14 +74,14 @@ def _evidence_rows(found: Study) -> list[dict[str, Any]]:
         source = "AER 2020: falls to about .20; ± .05 for 'about', and 3 s.e."
         label = f"rematched firms that neither explore nor learn: profit gain{of}"
         rows.append(row(label, dropped, f"0.2 ± {0.05 + 3 * error:.2g}", source, within, 0.20))
-        rows += _rematch_rows(found, some)
+        rows += _rematch_rows(found)
     cost = found.cost
-    half = "" if cost.half is None else cost.half
-    rows.append(row("periods until the profit gain of play stays above 1/2", half, "", "measured", None))
+    half = "" if cost.half is None else cost.half / 1e6
+    rows.append(row("periods until the profit gain of play stays above 1/2, millions", half, "", "measured", None))
     return rows
 
 
-def _rematch_rows(found: Study, some: int) -> list[dict[str, Any]]:
+def _rematch_rows(found: Study) -> list[dict[str, Any]]:
     """Rematched firms that explore and learn again, beside 1,000 published sessions."""
     from strategic_envs.evaluators.collusion import impulse_response
 
@@ -81,32 +89,13 @@ def _rematch_rows(found: Study, some: int) -> list[dict[str, Any]]:
     ended = found.rematched.sessions
     analysis = analyse(found.tables, ended.strategy, ended.state, converged=ended.converged)
     response = impulse_response(found.tables, ended.strategy, ended.state, converged=ended.converged).row()
-    ours, rows = analysis.row(), []
-    for key, label, published in (("gain", "profit gain", 0.837), ("nash_one_shot", "one-shot Nash on path", 0.541)):
-        error = 3 * math.hypot(ours[f"{key}_error"], ours[f"{key}_error"] * (some / PUBLISHED) ** 0.5)
-        quantity = f"rematched firms that explore again: {label}, {some} sessions"
-        source = f"{STORED}; ± 3 s.e. of both"
-        rows.append(
-            row(
-                quantity,
-                ours[key],
-                f"{published} ± {error:.2g}",
-                source,
-                abs(ours[key] - published) <= error,
-                published,
-            )
-        )
-    for key, label, published in (
-        ("rival_change", "IR", -0.128),
-        ("unprofitable", "IC", 0.932),
-        ("length", "L", 5.674),
-    ):
-        error = 3 * math.hypot(response[f"{key}_error"], response[f"{key}_error"] * (some / PUBLISHED) ** 0.5)
-        within = abs(response[key] - published) <= error
+    ours, rows, source = analysis.row() | {f"answer {k}": v for k, v in response.items()}, [], f"{STORED}; ± 3 s.e."
+    for key, label, published in _REMATCHED:
+        name = key.removeprefix("answer ")
+        width = 3 * standard_error(name, published, ours[f"{key}_error"], int(analysis.converged.sum()))
         quantity = f"rematched firms that explore again: {label}"
-        rows.append(
-            row(quantity, response[key], f"{published} ± {error:.2g}", f"{STORED}; ± 3 s.e. of both", within, published)
-        )
+        within = abs(ours[key] - published) <= width
+        rows.append(row(quantity, ours[key], f"{published} ± {width:.2g}", source, within, published))
     return rows
 
 
@@ -118,7 +107,8 @@ def control_rows(
     for control in CONTROLS:
         analysis = found.controls.get(control.label)
         if analysis is None:
-            analysis = _control(found, control, count, seed, folder, threads, progress)
+            some = count if control.expected is not None else min(count, 100)
+            analysis = _control(found, control, some, seed, folder, threads, progress)
         mean = clustered_mean(analysis.gain[analysis.converged])
         width = control.width * max(1.0, (PUBLISHED / max(mean.sessions, 1)) ** 0.5)
         quantity = f"control {control.label}: profit gain Delta"

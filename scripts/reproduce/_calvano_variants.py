@@ -21,7 +21,7 @@ from strategic_envs.baselines.q_learning import (
 from strategic_envs.evaluators.collusion import analyse, impulse_response
 from strategic_envs.games.pricing import pricing
 from strategic_envs.scripts.reproduce._calvano_published import STORED
-from strategic_envs.scripts.reproduce._calvano_replay import PUBLISHED, row
+from strategic_envs.scripts.reproduce._calvano_replay import PUBLISHED, row, standard_error
 
 __all__ = ["VARIANTS", "Variant", "variant_markdown", "variant_rows", "variant_table"]
 
@@ -201,8 +201,8 @@ def variant_rows(found: list[tuple[Variant, int, dict[str, float]]]) -> list[dic
         for name, head, published in zip(_NAMES[:2], _HEADS[:2], variant.published[:2], strict=False):
             if published is None:
                 continue
-            ours, error = figures[name], figures[f"{name}_error"]
-            width = 3 * error * (1 + count / (150 if "150" in variant.source else PUBLISHED)) ** 0.5
+            ours, theirs = figures[name], 150 if "150" in variant.source else PUBLISHED
+            width = 3 * standard_error(name, published, figures[f"{name}_error"], count, theirs)
             width += 0.5 * 10 ** -len(f"{published:g}".partition(".")[2])  # rounding in print
             within = abs(ours - published) <= width if math.isfinite(width) else None
             quantity, source = f"{variant.label}, {count} sessions: {head}", f"{variant.source}; ± 3 s.e. of both"

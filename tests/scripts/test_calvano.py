@@ -94,7 +94,7 @@ def test_the_first_of_the_authors_sessions_end_as_theirs_did(tmp_path: Path) -> 
     assert {row["within"] for row in rows[1:]} == {None}  # two sessions cannot be held against a thousand
     assert all(set(row) == COLUMNS_OF_A_ROW for row in rows)
     record = json.loads(_calvano_replay.record(found))
-    assert record["figures"]["sessions"] == 2.0 and set(record["figures"]) == set(_calvano_replay.stored())
+    assert record["figures"]["sessions"] == 2.0 and set(record["figures"]) >= set(_calvano_replay.stored())
 
 
 def test_a_session_that_ends_elsewhere_is_missed(tmp_path: Path) -> None:
