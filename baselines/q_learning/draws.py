@@ -100,7 +100,7 @@ def session_keys(seed: int, sessions: ArrayLike) -> UInt64[np.ndarray, " B"]:
     return word ^ word >> np.uint64(32)
 
 
-def words(key: UInt64[np.ndarray, "*batch"], period: ArrayLike, firms: int) -> UInt64[np.ndarray, "*batch firms"]:
+def words(key: UInt64[np.ndarray, "*keys"], period: ArrayLike, firms: int) -> UInt64[np.ndarray, "*batch firms"]:
     """The words `(..., firms)` of firms 0, 1, ... of sessions in a period (or in one period a session).
 
     Args:
@@ -121,7 +121,7 @@ def words(key: UInt64[np.ndarray, "*batch"], period: ArrayLike, firms: int) -> U
     return w ^ w >> np.uint64(32)
 
 
-def word_tensor(key: Int[Tensor, "*batch"], period: int | Tensor, firms: int) -> Int[Tensor, "*batch firms"]:
+def word_tensor(key: Int[Tensor, "*keys"], period: int | Tensor, firms: int) -> Int[Tensor, "*batch firms"]:
     """The same words as int64 bit patterns, on the keys' device.
 
     Args:

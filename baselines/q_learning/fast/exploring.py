@@ -7,16 +7,11 @@ computes while another waits for its row. Import late: numba is slow to load.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 
 from strategic_envs.baselines.q_learning.draws import FIRM
 from strategic_envs.baselines.q_learning.draws_compiled import period_word
-from strategic_envs.baselines.q_learning.fast.rows import best_of_row, choose
+from strategic_envs.baselines.q_learning.fast.rows import best_of_row, choose, loop, part
 
 __all__ = ["LANES", "TABLE", "explore_together", "new_greedy_prices"]
 
@@ -27,11 +22,7 @@ u8, i8 = np.uint64, np.int64
 _TABLE, _FIRM, _ROW = u8(TABLE), u8(FIRM), u8(16)
 
 
-def _part(function: Callable[..., Any]) -> Any:
-    return numba.njit(inspect.unwrap(function), forceinline=True)
-
-
-@_part
+@part
 def rows_of(q, base, s):
     """Best value and greedy price of both firms in a state."""
     row = base + s * u8(32)
@@ -40,13 +31,13 @@ def rows_of(q, base, s):
     return value_0, value_1, greedy_0, greedy_1
 
 
-@_part
+@part
 def learn(q, cell, old, alpha, profit, delta, value):
     """Moves a cell: the definition of the update, in this order of operations."""
     q[cell] = old + alpha * ((profit + delta * value) - old)
 
 
-@_part
+@part
 def period(q, base, profit, w, bar_0, bar_1, m, alpha, delta, s, found):
     """One period of one session: the next state, and what its rows hold after the period."""
     value_0, value_1, greedy_0, greedy_1 = found
@@ -71,7 +62,7 @@ def period(q, base, profit, w, bar_0, bar_1, m, alpha, delta, s, found):
     return after, found
 
 
-@numba.njit
+@loop
 def explore_together(q, profit, keys, states, visited, start, until, level, fade, m, alpha, delta):
     """Plays the periods `start` to before `until` of four sessions.
 
@@ -110,7 +101,7 @@ def explore_together(q, profit, keys, states, visited, start, until, level, fade
     visited[0], visited[1], visited[2], visited[3] = was_a, was_b, was_c, was_d
 
 
-@numba.njit
+@loop
 def new_greedy_prices(q, m, greedy):
     """Writes the joint greedy prices of a session by state `(256,)`, and says whether any has changed.
 

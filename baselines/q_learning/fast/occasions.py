@@ -5,14 +5,12 @@ Both give the periods in which the plain loop explores with the same draws. Impo
 
 from __future__ import annotations
 
-import inspect
-
-import numba
 import numpy as np
 from jaxtyping import Float
 
 from strategic_envs.baselines.q_learning.draws import FIRM
 from strategic_envs.baselines.q_learning.draws_compiled import explores, firm_word, period_word
+from strategic_envs.baselines.q_learning.fast.rows import loop
 
 __all__ = ["SPAN", "levels_by_span", "next_in_words"]
 
@@ -44,7 +42,7 @@ def _levels_by_span(first, fade, cap):
     return np.array(found).reshape(-1, 2)
 
 
-_levels_compiled = numba.njit(inspect.unwrap(_levels_by_span))
+_levels_compiled = loop(_levels_by_span)
 
 
 def levels_by_span(
@@ -54,7 +52,7 @@ def levels_by_span(
     return _levels_compiled(first, fade, cap)
 
 
-@numba.njit
+@loop
 def _any_explores(key, t, bar_0, bar_1):
     found = u8(0)
     for j in range(SPAN):
@@ -66,7 +64,7 @@ def _any_explores(key, t, bar_0, bar_1):
     return found != u8(0)
 
 
-@numba.njit
+@loop
 def next_in_words(key, span, waiting, levels, fade):
     """The next period in which a firm explores, or the last of many in which none does.
 

@@ -7,25 +7,32 @@ to load.
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from typing import Any
 
+import numba
 from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["WIDTH", "best_of_row", "choose"]
+__all__ = ["WIDTH", "best_of_row", "choose", "loop", "part"]
 
 WIDTH = 16
 _I32 = ir.IntType(32)
 
 
-@intrinsic  # type: ignore[misc]
-def best_of_row(typingctx: Any, array: Any, start: Any) -> Any:
-    """The highest of the numbers `array[start : start + 16]`, and the lowest place where it stands.
+def part(function: Callable[..., Any]) -> Any:
+    """Compiles a piece of a loop, which becomes a part of whatever calls it."""
+    return numba.njit(inspect.unwrap(function), forceinline=True)
 
-    The array is flat, aligned to 64 bytes and has no nan; `start` is a multiple of 16.
-    """
 
+def loop(function: Callable[..., Any]) -> Any:
+    """Compiles a loop that compiled functions call."""
+    return numba.njit(inspect.unwrap(function), error_model="numpy")
+
+
+def _best_of_row(typingctx: Any, array: Any, start: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
         number = context.get_value_type(array.dtype)
@@ -44,11 +51,19 @@ def best_of_row(typingctx: Any, array: Any, start: Any) -> Any:
     return types.Tuple((array.dtype, types.uint64))(array, start), generate
 
 
-@intrinsic  # type: ignore[misc]
-def choose(typingctx: Any, condition: Any, one: Any, other: Any) -> Any:
-    """One number if the condition holds, else the other of the same type: always both, never a jump."""
+best_of_row: Any = intrinsic(inspect.unwrap(_best_of_row))
+"""The highest of the numbers `array[start : start + 16]`, and the lowest place where it stands.
 
+The array is flat, aligned to 64 bytes and has no nan; `start` is a multiple of 16.
+"""
+
+
+def _choose(typingctx: Any, condition: Any, one: Any, other: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         return builder.select(arguments[0], arguments[1], arguments[2])
 
     return one(types.boolean, one, one), generate
+
+
+choose: Any = intrinsic(inspect.unwrap(_choose))
+"""`choose(condition, one, other)`: one number if the condition holds, else the other of its type, without a jump."""

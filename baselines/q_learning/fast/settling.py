@@ -8,7 +8,6 @@ firm explores, a greedy price has to be looked at again, or the session ends. Im
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from strategic_envs.baselines.q_learning.draws_compiled import (
@@ -21,7 +20,7 @@ from strategic_envs.baselines.q_learning.draws_compiled import (
 )
 from strategic_envs.baselines.q_learning.fast.exploring import LANES, TABLE
 from strategic_envs.baselines.q_learning.fast.occasions import SPAN, next_in_words
-from strategic_envs.baselines.q_learning.fast.rows import best_of_row
+from strategic_envs.baselines.q_learning.fast.rows import best_of_row, loop, part
 
 __all__ = ["put_back", "settle", "take_out"]
 
@@ -29,7 +28,7 @@ u8, i8 = np.uint64, np.int64
 _TABLE, _STATES, _KEPT = u8(TABLE), u8(256), u8(1024)
 
 
-@numba.njit
+@loop
 def take_out(q, kept, m):
     """Takes the greedy cells out of a session's table: `kept` `(256 * 4,)` is given both values and both next best."""
     for a in range(m):
@@ -43,7 +42,7 @@ def take_out(q, kept, m):
                 kept[s * u8(4) + u8(i)], kept[s * u8(4) + u8(2 + i)] = value, other
 
 
-@numba.njit
+@loop
 def put_back(q, greedy, kept, m):
     """Puts the greedy cells back into a session's table."""
     for a in range(m):
@@ -53,12 +52,12 @@ def put_back(q, greedy, kept, m):
                 q[s * u8(32) + u8(16 * i) + _own(greedy[s], i)] = kept[s * u8(4) + u8(i)]
 
 
-@numba.njit(forceinline=True)
+@part
 def _own(joint, i):
     return u8(joint) >> u8(4) if i == 0 else u8(joint) & u8(15)
 
 
-@numba.njit(forceinline=True)
+@part
 def _follow(greedy, kept, base, profit, alpha, delta, s):
     """A greedy period of one session: the next state, and whether a greedy price must be looked at again."""
     after = u8(greedy[base * _STATES + s])
@@ -70,7 +69,7 @@ def _follow(greedy, kept, base, profit, alpha, delta, s):
     return after, (new_0 <= kept[here + u8(2)]) | (new_1 <= kept[here + u8(3)])
 
 
-@numba.njit
+@loop
 def _follow_together(greedy, kept, profit, alpha, delta, lane, states, visited, stirred, steps):
     """Up to so many greedy periods of four sessions; stops after one in which something stirs. How many were played."""
     base_a, base_b, base_c, base_d = u8(lane[0]), u8(lane[1]), u8(lane[2]), u8(lane[3])
@@ -93,7 +92,7 @@ def _follow_together(greedy, kept, profit, alpha, delta, lane, states, visited, 
     return played
 
 
-@numba.njit
+@loop
 def _follow_alone(greedy, kept, profit, alpha, delta, base, states, visited, steps):
     """The same for one session; also whether something stirs."""
     base, s, was, stirs = u8(base), states[base], states[base], False
@@ -108,7 +107,7 @@ def _follow_alone(greedy, kept, profit, alpha, delta, base, states, visited, ste
     return played, stirs
 
 
-@numba.njit
+@loop
 def _look_again(q, greedy, kept, base, s, i):
     """Finds a firm's greedy price in a state anew, after its value has fallen; whether it is another one."""
     row = base * _TABLE + s * u8(32) + u8(16 * i)
@@ -124,13 +123,13 @@ def _look_again(q, greedy, kept, base, s, i):
     return choice != own
 
 
-@numba.njit(forceinline=True)
+@part
 def _set_own(greedy, place, i, choice):
     joint = u8(greedy[place])
     greedy[place] = (joint & u8(15)) | (choice << u8(4)) if i == 0 else (joint & u8(240)) | choice
 
 
-@numba.njit
+@loop
 def _explore(q, greedy, kept, profit, alpha, delta, base, s, a_0, a_1):
     """A period with these prices; the next state, and whether a greedy price changes."""
     after, place = a_0 * u8(16) + a_1, base * _STATES + s
@@ -158,7 +157,7 @@ def _explore(q, greedy, kept, profit, alpha, delta, base, s, a_0, a_1):
     return after, moved
 
 
-@numba.njit
+@loop
 def settle(q, greedy, kept, profit, keys, states, visited, clock, last, certain, rule, occasions):
     """Plays sessions from the period in which all of them are to their ends.
 
