@@ -11,6 +11,11 @@ values are optimistic), and move values by a step alpha towards targets after ea
   from both sides. A value on the wrong side of its bound is moved towards it, the others stay; the value of the price
   that was charged moves towards its profit.
 
+On the grid of Asker et al. with cost 2, undercutting 2.2 by 0.1 earns exactly what sharing the customer at 2.2 does, so
+2.0, 2.1 and 2.2 are equilibria of the period. Synchronous firms nearly all come to 2.2 and stay there for some 400
+periods, until the values of 2.1 and 2.2 agree to the last bit; the lower price wins the tie, and that they rest at 2.1
+is due to rounding and to this rule. A window shorter than that sees them at rest at 2.2.
+
 With a discount factor all targets have `delta max W` added. A session has come to rest when nobody's price has changed
 for `window` periods.
 """

@@ -79,7 +79,7 @@ def analyse_sequential(
     at_best = own >= best - _TOLERANCE
     share = np.divide(own, best, out=np.ones_like(own), where=best > 0)
 
-    path = price_path(game, strategy, state, 4 * m)  # all pairs are on their cycles after 2 m moves
+    path = price_path(game, strategy, state, 6 * m)  # on the cycle after 2 m moves, and twice around it
     begin = _after(game, state, path, 2 * m)
     length = np.zeros(len(state), np.int64)
     total, prices = np.zeros((len(state), 2)), np.zeros(len(state))
