@@ -5,7 +5,7 @@ in the baseline). The grid of firm i has m equally spaced prices from `p_i^N - x
 `p_i^M + xi (p_i^M - p_i^N)`, between and a little beyond Nash and monopoly prices, which are not on it. A state is what
 everybody charged in the last k periods. Where play ends is told by the *profit gain*
 
-    Delta = mean_i (pi_i - pi_i^N) / (pi_i^M - pi_i^N),
+    Delta = (mean_i pi_i - mean_i pi_i^N) / (mean_i pi_i^M - mean_i pi_i^N),
 
 0 at Nash and 1 at monopoly profits. On the baseline grid the two pure equilibria of the stage game have -.024 and .117,
 and uniformly random prices already .497: no Delta means much without these.
@@ -161,7 +161,7 @@ class PricingGame(MarkovGame):
         return self._mean(self.profits_by_state(actions))
 
     def profit_gain(self, profits: Float[Tensor, "*batch n"]) -> Float[Tensor, "*batch"]:
-        """Delta: the share of the way from Nash to monopoly profits, averaged over firms.
+        """Delta: the share of the way from Nash to monopoly profits, all firms' profits taken together.
 
         Example:
             >>> from strategic_envs.games.pricing import pricing
@@ -169,8 +169,8 @@ class PricingGame(MarkovGame):
             >>> round(float(game.profit_gain(game.profits(torch.tensor([13, 13])))), 4)
             0.9997
         """
-        nash, monopoly = (torch.from_numpy(self.mean_anchor(k)).to(profits.device) for k in ("nash", "monopoly"))
-        return ((profits - nash) / (monopoly - nash)).mean(-1)
+        nash, monopoly = (float(self.mean_anchor(kind).sum()) for kind in ("nash", "monopoly"))
+        return (profits.sum(-1) - nash) / (monopoly - nash)
 
     def mean_anchor(self, kind: str) -> Float[np.ndarray, " n"]:
         """Profits at `"nash"` or `"monopoly"`, averaged over market states in their long-run shares."""

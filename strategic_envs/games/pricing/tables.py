@@ -149,7 +149,10 @@ class PricingTables:
         return each.prod(1) / each.prod(1).sum()
 
     def profit_gain(self, profits: Float[np.ndarray, "*batch n"]) -> Float[np.ndarray, "*batch"]:
-        """Delta: the share of the way from Nash to monopoly profits, averaged over firms.
+        """Delta: the share of the way from Nash to monopoly profits, all firms' profits taken together.
+
+        A mean of each firm's own share would be the same for equal firms; for unequal ones it has no meaning, as a weak
+        firm may earn less under joint monopoly than at Nash prices.
 
         Example:
             >>> from strategic_envs.games.pricing import pricing
@@ -157,7 +160,8 @@ class PricingTables:
             >>> float(tables.profit_gain(tables.monopoly_profits).round(12))
             1.0
         """
-        return np.asarray(((profits - self.nash_profits) / (self.monopoly_profits - self.nash_profits)).mean(-1))
+        nash, monopoly = self.nash_profits.sum(), self.monopoly_profits.sum()
+        return np.asarray((profits.sum(-1) - nash) / (monopoly - nash))
 
     def follow(
         self, state: Int[np.ndarray, "*batch"], digits: Int[np.ndarray, "*batch n"]
