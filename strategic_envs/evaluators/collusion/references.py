@@ -38,8 +38,8 @@ class References:
 def references(tables: PricingTables) -> References:
     """The reference points of a game's profit gain.
 
-    Where demand is random, or firms enter and leave, the one-period game has expected profits, in the long-run shares of
-    the market states: prices cannot depend on what is not seen.
+    Where demand is random, or firms enter and leave, the one-period game has expected profits, in the long-run shares
+    of the market states: prices cannot depend on what is not seen.
 
     Example:
         >>> from strategic_envs.games.pricing import pricing
