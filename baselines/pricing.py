@@ -147,7 +147,7 @@ FIXED_FIRMS: dict[str, Callable[[PricingGame], FixedFirms]] = {
 """The strategies by name."""
 
 
-def fixed_firms(game: PricingGame, name: str) -> FixedFirms:
+def fixed_firms(game: object, name: str) -> FixedFirms:
     """Firms that all follow the rule of this name.
 
     Args:

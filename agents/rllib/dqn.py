@@ -83,7 +83,7 @@ def dqn_config(
     envs: int = 8,
     batch: int = 64,
     steps: int = 1000,
-    epsilon: Sequence[Sequence[float]] = ((0, 1.0), (10_000, 0.05)),
+    epsilon: object = ((0, 1.0), (10_000, 0.05)),
     capacity: int = 50_000,
     hidden: Sequence[int] = (64, 64),
     device: str = "auto",
@@ -121,7 +121,7 @@ def dqn_config(
         raise InvalidSettingError(f"dqn: got device={device!r}, expected 'auto', 'cpu' or 'cuda'")
     register()
     task = dqn_task(environment, env, Options(seed=seed, hidden=tuple(hidden)))
-    discount = task.game.discount if isinstance(task.game, MarkovGame) else 1.0
+    discount = task.game.move_discount if isinstance(task.game, MarkovGame) else 1.0
     if isinstance(task.game, NormalFormGame):  # nothing is carried over: longer episodes only save overhead
         env, discount = {"max_cycles": _PLAYS, **env}, 0.0
     config = DQNConfig().environment(environment, env_config=env, disable_env_checking=True)

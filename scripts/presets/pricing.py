@@ -2,8 +2,9 @@
 
 All learners and fixed firms on the duopoly of Calvano et al. (2020), in one table: the profit gain, what an exact best
 response would gain, and what a price cut is answered with. High prices alone are no collusion: those of
-`cooperative_gradient` and `monopoly` are the highest, and invite every cut. Q-learning comes with its two controls, a
-discount factor of 0 and no memory, under which no threat can work.
+`cooperative_gradient` and `monopoly` are the highest, and invite every cut. Q-learning comes with its controls: at a
+discount factor of 0, and without memory, no threat can work. Without memory alone its prices are nevertheless as high
+as the cartel's, because the value of the only state feeds on itself: that is what spurious collusion looks like.
 
 Independent gradient and extragradient take exact gradients here, so that their rows show where these dynamics lead and
 no noise. PPO, DQN and PSRO are as their presets have them, but for shorter runs.
@@ -41,7 +42,7 @@ AGENTS: dict[str, dict[str, Any]] = {
 """The agents and what they are given besides their presets."""
 
 _SEEDS = {"q_learning": (0, 1, 2)}
-_CONTROLS: tuple[dict[str, Any], ...] = ({"delta": 0.0}, {"memory": 0})  # of Q-learning
+_CONTROLS: tuple[dict[str, Any], ...] = ({"delta": 0.0}, {"delta": 0.0, "memory": 0}, {"memory": 0})  # of Q-learning
 
 
 def cells() -> list[Cell]:
@@ -49,7 +50,7 @@ def cells() -> list[Cell]:
 
     Example:
         >>> [cell.env for cell in cells() if cell.agent == "q_learning"][-2:]
-        [{'delta': 0.0}, {'memory': 0}]
+        [{'delta': 0.0, 'memory': 0}, {'memory': 0}]
     """
     found = [
         Cell(_ENVIRONMENT, name, seed, options=dict(options))

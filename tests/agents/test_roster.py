@@ -15,6 +15,7 @@ import pytest
 from strategic_envs.agents.dynamics import dynamics
 from strategic_envs.agents.roster import GAPS, Job, Result, agent, agents, evaluate_checkpoint
 from strategic_envs.agents.roster.game_dynamics import DynamicsAgent
+from strategic_envs.agents.roster.psro import PopulationAgent
 from strategic_envs.agents.roster.scan import described
 from strategic_envs.errors import CheckpointError, InvalidGameError, InvalidSettingError, UnknownNameError
 from strategic_envs.registry import list_environments
@@ -198,7 +199,7 @@ def test_what_is_no_checkpoint_is_refused(path: str, tmp_path: Path) -> None:
 def test_every_dynamic_trains_every_environment_that_it_does_not_refuse(environment: str) -> None:
     simplices = dict.fromkeys(("hedge", "regret_matching_plus"), "rock_paper_scissors")
     game = {**simplices, "cooperative_gradient": "chicken"}
-    for name in (n for n in agents() if n not in NAMED):
+    for name in (n for n, a in agents().items() if n not in NAMED and isinstance(a, DynamicsAgent | PopulationAgent)):
         if agent(name).refuses(environment) is None:
             env = {"game": game.get(name, "f1")} if environment == "continuous_game_v0" else {}
             small = {"games_per_sample": 64, "minibatch_size": 32, "hidden": (8,), "horizon": 10, "oracle_steps": 3}
