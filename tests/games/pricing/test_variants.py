@@ -131,6 +131,16 @@ def test_tables_hold_the_markets_of_all_states(game):
     assert tables.profit_gain(tables.monopoly_profits) == pytest.approx(1.0, abs=1e-12)
 
 
+def test_profit_gain_of_unequal_firms_is_a_ratio_of_means():
+    """The less efficient firm earns less at joint monopoly prices than at Nash, so its own ratio means nothing."""
+    game = pricing(cost=(1.0, 0.25))
+    tables = game.frozen()
+    assert tables.monopoly_profits[0] < tables.nash_profits[0]
+    profits = tables.nash_profits + 0.7 * (tables.monopoly_profits - tables.nash_profits).mean() * np.array([1.5, 0.5])
+    assert float(tables.profit_gain(profits)) == pytest.approx(0.7)
+    assert float(game.profit_gain(torch.from_numpy(profits))) == pytest.approx(0.7)
+
+
 def test_states_of_the_tables_are_those_of_the_game(game):
     tables = game.frozen()
     assert (tables.n_states, tables.base, tables.n, tables.m) == (game.n_states, game.base, game.n_players, game.m)
