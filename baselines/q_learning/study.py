@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from strategic_envs.baselines.q_learning.progress import Progress
 from strategic_envs.baselines.q_learning.retraining import Rematched, Retrained, rematch, retrain
 from strategic_envs.baselines.q_learning.run import run_sessions
+from strategic_envs.baselines.q_learning.schedules import Exponential
 from strategic_envs.baselines.q_learning.sessions import Sessions
 from strategic_envs.baselines.q_learning.settings import QLearning
 from strategic_envs.errors import InvalidSettingError
@@ -29,7 +30,7 @@ from strategic_envs.evaluators.collusion import (
 from strategic_envs.games.pricing import PricingGame
 from strategic_envs.games.pricing.tables import PricingTables
 
-__all__ = ["CONTROLS", "Study", "learning_cost", "run_controls", "study"]
+__all__ = ["CONTROLS", "Study", "learning_cost", "run_controls", "study", "usual_draws"]
 
 CONTROLS: dict[str, dict[str, Any]] = {"delta = 0": {"delta": 0.0}, "delta = 0, k = 0": {"delta": 0.0, "memory": 0}}
 """What is changed in a game so that deviations cannot be punished: nobody cares for tomorrow, nobody remembers.
@@ -82,7 +83,7 @@ def study(
     folder: str | Path | None = None,
     progress: Stages | None = None,
     threads: int | None = None,
-    draws: str = "thinned",
+    draws: str | None = None,
 ) -> Study:
     """Runs sessions, judges them, and runs what a claim of collusion must stand up to.
 
@@ -98,7 +99,7 @@ def study(
         progress: Called with the name of a run and its number of sessions; what it returns is called whenever a session
             has finished.
         threads: Threads of the sessions; all cores if None.
-        draws: How the sessions' random numbers are drawn, as for `run_sessions`.
+        draws: How the sessions' random numbers are drawn, as for `run_sessions`; `usual_draws` if not given.
 
     Raises:
         InvalidSettingError: If a number is negative.
@@ -125,8 +126,11 @@ def study(
         }
 
     count = sessions if isinstance(sessions, int) else len(sessions)
-    drawn = {"seed": seed, "draws": draws}
-    fresh = {"seed": seed, "draws": "thinned" if draws == "replay" else draws}  # what the authors did not run
+    drawn = {"seed": seed, "draws": draws or usual_draws(learner)}
+    fresh = {
+        "seed": seed,
+        "draws": usual_draws(learner) if draws == "replay" else drawn["draws"],
+    }  # what the authors did not run
     again = min(retraining, count) > 1 and tables.n > 1
     whole = again and retraining >= count  # every session's tables are needed
     name = "sessions with tables" if whole else "sessions"
@@ -145,7 +149,7 @@ def study(
             kept = run_sessions(tables, learner, some, keep_q=True, threads=threads, **drawn)
         retrained = retrain(tables, kept, learner, seed=seed, **run("retraining", len(some), own=True))
         rematched = rematch(tables, kept, learner, learn=True, **fresh, **run("rematch", len(some), own=True))
-    cost = learning_cost(tables, learner, ended, some=half, seed=seed, draws=draws, threads=threads)
+    cost = learning_cost(tables, learner, ended, some=half, threads=threads, **drawn)
     told = Controls(**_control_figures(control)) if controls else None
     evidence = None if retrained is None else retrained.evidence(rematched)
     report = collusion_report(
@@ -154,13 +158,23 @@ def study(
     return Study(tables, learner, ended, found, responses, control, retrained, rematched, cost, report)
 
 
+def usual_draws(learner: QLearning) -> str:
+    """The fastest way to draw a learner's random numbers: late explorations at once, where they fade exponentially.
+
+    Example:
+        >>> usual_draws(QLearning())
+        'thinned'
+    """
+    return "thinned" if isinstance(learner.schedule, Exponential) else "per_period"
+
+
 def run_controls(
     tables: PricingTables,
     learner: QLearning,
     sessions: int | Sequence[int],
     *,
     seed: int = 0,
-    draws: str = "thinned",
+    draws: str | None = None,
     run: Callable[[str, int], dict[str, Any]] | None = None,
 ) -> dict[str, Analysis]:
     """The same learner where deviations cannot be punished.
@@ -170,7 +184,7 @@ def run_controls(
         learner: The learner.
         sessions: How many sessions, or their numbers.
         seed: The seed of all draws.
-        draws: How they are drawn, as for `run_sessions`.
+        draws: How they are drawn, as for `run_sessions`; `usual_draws` if not given.
         run: Further options of `run_sessions`, from the control's name and the number of sessions.
 
     Example:
@@ -183,7 +197,7 @@ def run_controls(
     for name, change in CONTROLS.items():
         changed = replace(tables, **change)
         options = {} if run is None else run(name, sessions if isinstance(sessions, int) else len(sessions))
-        ended = run_sessions(changed, learner, sessions, seed=seed, draws=draws, **options)
+        ended = run_sessions(changed, learner, sessions, seed=seed, draws=draws or usual_draws(learner), **options)
         found[name] = analyse(changed, ended.strategy, ended.state, converged=ended.converged)
     return found
 
@@ -195,7 +209,7 @@ def learning_cost(
     *,
     some: int = 20,
     seed: int = 0,
-    draws: str = "thinned",
+    draws: str | None = None,
     threads: int | None = None,
     block: int = 25_000,
 ) -> LearningCost:
@@ -210,7 +224,7 @@ def learning_cost(
         sessions: Its sessions.
         some: How many of them are played again for it; 0 for none.
         seed: The seed of the sessions.
-        draws: The draws of the sessions.
+        draws: The draws of the sessions; `usual_draws` if not given.
         threads: Threads of the sessions.
         block: Periods of a block.
 
@@ -225,7 +239,8 @@ def learning_cost(
     numbers = [int(r) for r in sessions.number[:some]]
     passed: list[float] = []
     if numbers:
-        again = run_sessions(tables, learner, numbers, seed=seed, draws=draws, threads=threads, gain_every=block)
+        how = {"seed": seed, "draws": draws or usual_draws(learner), "threads": threads}
+        again = run_sessions(tables, learner, numbers, gain_every=block, **how)
         found = again.first_gain_above(0.5)
         passed = found[np.isfinite(found)].tolist()
     error = float(times.std(ddof=1) / len(times) ** 0.5) if len(times) > 1 else 0.0

@@ -88,7 +88,7 @@ def draw_gains(path: Path, found: Study) -> None:
         left.stairs(shares, edges, color=colour, linewidth=1.5, label=f"control: {name}")
         tallest = max(tallest, 1.12 * float(shares.max(initial=0.0)))
     left.set_ylim(0, tallest)
-    left.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.62, 0.8))
+    left.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0.53, 1.0))
     anchors = {"Nash": float(tables.nash_prices.mean()), "monopoly": float(tables.monopoly_prices.mean())}
     draw_price_cycles(right, _cycles(found), levels=anchors, title="Prices in the long run (area: share of time)")
     save(figure, path, dpi=110)

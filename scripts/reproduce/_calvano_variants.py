@@ -18,6 +18,7 @@ from strategic_envs.baselines.q_learning import (
     UniformCells,
     run_sessions,
 )
+from strategic_envs.baselines.q_learning.study import usual_draws
 from strategic_envs.evaluators.collusion import analyse, impulse_response
 from strategic_envs.games.pricing import pricing
 from strategic_envs.scripts.reproduce._calvano_published import STORED
@@ -181,7 +182,7 @@ def variant_table(
         count = max(min(4, sessions), sessions // variant.every)
         tables, learner = pricing(**variant.game).frozen(), QLearning(**variant.learner)
         at = folder / "variants" / "".join(c if c.isalnum() else "-" for c in variant.label)
-        told = {"threads": threads, "on_done": progress(variant.label, count), "draws": "thinned"}
+        told = {"threads": threads, "on_done": progress(variant.label, count), "draws": usual_draws(learner)}
         ended = run_sessions(tables, learner, count, seed=seed, folder=at, **told)
         figures = analyse(tables, ended.strategy, ended.state, converged=ended.converged).row()
         answer = impulse_response(tables, ended.strategy, ended.state, converged=ended.converged).row()

@@ -223,20 +223,21 @@ def draw_price_cycles(
     where = np.array(list(share)).reshape(-1, 2)
     sizes = np.array(list(share.values()))
     axes.scatter(*where.T, s=3000 * sizes, color=COLOURS[0], alpha=0.75, linewidth=0, zorder=3)
-    draw_levels(axes, levels or {}, horizontal=True)
+    draw_levels(axes, levels or {}, horizontal=True, left=True)
     for value in (levels or {}).values():
         axes.axvline(value, color=_LINE, linewidth=1.0, linestyle=_DOTTED, zorder=1)
     axes.set_aspect("equal")
     dress(axes, title=title, xlabel=xlabel, ylabel=ylabel)
 
 
-def draw_levels(axes: Axes, levels: Mapping[str, float], *, horizontal: bool) -> None:
+def draw_levels(axes: Axes, levels: Mapping[str, float], *, horizontal: bool, left: bool = False) -> None:
     """Draws named reference lines, the names inside the axes.
 
     Args:
         axes: Where to draw.
         levels: The values by name.
         horizontal: Whether the lines lie; else they stand.
+        left: Whether the names of lines that lie are at their left ends.
 
     Example:
         >>> from strategic_envs.plots import new_figure
@@ -248,8 +249,11 @@ def draw_levels(axes: Axes, levels: Mapping[str, float], *, horizontal: bool) ->
     for name, level in levels.items():
         if horizontal:
             axes.axhline(level, color=_LINE, linewidth=1.0, linestyle=_DOTTED, zorder=1)
-            place = {"xycoords": ("axes fraction", "data"), "xytext": (0, 3), "ha": "right", "va": "bottom"}
-            text = axes.annotate(name, (0.99, level), fontsize=8, color=_TEXT, textcoords="offset points", **place)
+            place = {"xycoords": ("axes fraction", "data"), "xytext": (0, 3), "va": "bottom"}
+            place["ha"] = "left" if left else "right"
+            text = axes.annotate(
+                name, (0.01 if left else 0.99, level), fontsize=8, color=_TEXT, textcoords="offset points", **place
+            )
         else:
             axes.axvline(level, color=_LINE, linewidth=1.0, linestyle=_DOTTED, zorder=4)
             place = {"xycoords": ("data", "axes fraction"), "xytext": (-3, -1), "ha": "right", "va": "top"}

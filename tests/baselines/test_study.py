@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from strategic_envs.baselines.q_learning import QLearning, run_sessions
+from strategic_envs.baselines.q_learning import Boltzmann, NoExploration, QLearning, run_sessions
 from strategic_envs.baselines.q_learning.study import learning_cost, run_controls, study
 from strategic_envs.errors import CheckpointError, InvalidSettingError
 from strategic_envs.evaluators.collusion import analyse
@@ -97,6 +97,12 @@ def test_half_of_the_gain_is_passed_for_good_before_the_end() -> None:
         if np.nanmin(g) <= 0.5 and g[~np.isnan(g)][-1] > 0.5
     ]
     assert cost.half == pytest.approx(np.mean(last)) if last else cost.half is None
+
+
+@pytest.mark.parametrize("exploration", [NoExploration(), Boltzmann(temperature=1.0, decay=1e-3)])
+def test_other_ways_to_explore_are_studied_too(exploration: Any) -> None:
+    found = study(GAME, QLearning(exploration=exploration, window=2000), 3, retraining=2, half=1)
+    assert found.report.missing == () and len(found.controls) == 2
 
 
 def test_negative_numbers_are_refused() -> None:
