@@ -155,7 +155,7 @@ def ppo_config(
         raise InvalidSettingError(f"ppo: got device={device!r}, expected 'auto', 'cpu' or 'cuda'")
     register()
     task = ppo_task(environment, env, Options(seed=seed, hidden=tuple(hidden)), deviation)
-    discount = task.game.discount if isinstance(task.game, MarkovGame) else 1.0
+    discount = task.game.move_discount if isinstance(task.game, MarkovGame) else 1.0
     if isinstance(task, GaussianTask | LogitsTask):  # nothing is carried over: longer episodes only save overhead
         env, discount = {"max_cycles": _PLAYS, **env}, 0.0
     settings = {"gamma": discount, "minibatch_size": min(batch, 512), "num_epochs": 8, "lr": 3e-3, **training}

@@ -158,7 +158,7 @@ class StockReplies:
     def _config(self, player: int, state: PSROState, seed: int) -> AlgorithmConfig:
         game = self.task.game
         env = dict(self.config.env_config)
-        discount = game.discount if isinstance(game, MarkovGame) else 1.0
+        discount = game.move_discount if isinstance(game, MarkovGame) else 1.0
         if isinstance(game, Game):  # nothing is carried over: longer episodes only save overhead
             env, discount = {"max_cycles": _PLAYS, **env}, 0.0
         choices, weights = self.task.opponents.support(player)

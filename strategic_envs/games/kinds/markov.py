@@ -55,18 +55,25 @@ class MarkovTables:
 class MarkovGame(ABC):
     """A discounted Markov game with simultaneous moves.
 
-    A subclass sets `name`, `n_states`, `n_actions` (one number a player) and `discount` in [0, 1).
+    A subclass sets `name`, `n_states`, `n_actions` (one number a player) and `discount` in [0, 1). One in which players
+    take turns sets `periods_between_moves` too, and ignores the actions of those whose turn it is not.
     """
 
     name: str = "markov"
     n_states: int
     n_actions: tuple[int, ...]
     discount: float
+    periods_between_moves: int = 1
 
     @property
     def n_players(self) -> int:
         """The number of players."""
         return len(self.n_actions)
+
+    @property
+    def move_discount(self) -> float:
+        """The discount factor from a player's move to its next one: that of learners who see only their own turns."""
+        return self.discount**self.periods_between_moves
 
     @abstractmethod
     def initial(self) -> tuple[Int[Tensor, " k"], Float[Tensor, " k"]]:

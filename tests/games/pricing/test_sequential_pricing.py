@@ -53,6 +53,10 @@ def test_players_see_whose_turn_it_is_and_the_standing_price() -> None:
     assert seen[1].nonzero().flatten().tolist() == [0, 6]
 
 
+def test_a_firm_moves_in_every_second_period() -> None:
+    assert GAME.move_discount == 0.95**2
+
+
 def test_begins_in_any_state() -> None:
     states, chance = GAME.initial()
     assert states.tolist() == list(range(14)) and chance.sum() == pytest.approx(1)
