@@ -5,9 +5,9 @@ turns in one run, with sessions of their own in every turn, and a figure is the 
 by CPU time. `session_msteps_fp64` and `session_msteps_fp32` draw late explorations directly ("thinned" draws),
 `session_msteps_per_period_draws` tests every period in float64, `plain_msteps` is the loop that serves every variant,
 `replay_msteps` the same with the random numbers of the authors' program. `numpy_batched_msteps` and
-`torch_batched_msteps` take 512 sessions side by side through stretches of their course. `cuda_msteps` is left out where
-there is no GPU. `analysis_ms` is the time to judge the end of a session, exact best responses included, and
-`thousand_sessions_s` the time by the clock of 1,000 sessions on all cores. `converged` is the share of the timed
+`torch_batched_msteps` take 512 sessions side by side through stretches of their course. `cuda_msteps`, by the clock, is
+left out where there is no GPU. `analysis_ms` is the time to judge the end of a session, exact best responses included,
+and `thousand_sessions_s` the time by the clock of 1,000 sessions on all cores. `converged` is the share of the timed
 sessions that ended by themselves, `mean_time_to_convergence` the mean of their periods without the window, and
 `mean_profit_gain` that of the profit gain.
 
@@ -27,9 +27,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numba
 import numpy as np
 import torch
 
+from strategic_envs.baselines.q_learning import cuda
+from strategic_envs.baselines.q_learning.batched import batched_msteps
 from strategic_envs.baselines.q_learning.fast import pieces, play_piece
 from strategic_envs.baselines.q_learning.run import run_sessions
 from strategic_envs.baselines.q_learning.session import Outcome, Plan, play
@@ -105,10 +108,14 @@ def authors(program: Path, sessions: int) -> Callable[[], float]:
 
 def batched(quick: bool) -> dict[str, float]:
     """The executors by array operations, and the one on a GPU where there is one."""
-    from strategic_envs.baselines.q_learning.batched import batched_msteps
-
     short = {"sessions": 8, "periods": 5, "marks": [0]} if quick else {}
-    return {f"{xp}_batched_msteps": batched_msteps(xp, **short) for xp in ("numpy", "torch")}  # type: ignore[arg-type]
+    figures = {f"{xp}_batched_msteps": batched_msteps(xp, **short) for xp in ("numpy", "torch")}  # type: ignore[arg-type]
+    reason = "numba only simulates CUDA" if getattr(numba.config, "ENABLE_CUDASIM", 0) else cuda.missing()
+    if reason:
+        print(f"bench_pricing: no cuda_msteps: {reason}", file=sys.stderr)
+    else:
+        figures["cuda_msteps"] = cuda.cuda_msteps(64, cap=1000) if quick else cuda.cuda_msteps()
+    return figures
 
 
 def judged(ends: Sequence[Outcome]) -> tuple[float, float]:
