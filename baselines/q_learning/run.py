@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from strategic_envs.baselines.q_learning import cuda
 from strategic_envs.baselines.q_learning.checks import checked_plan, session_numbers
 from strategic_envs.baselines.q_learning.fast.play import pieces, play_piece
 from strategic_envs.baselines.q_learning.progress import Progress
@@ -18,7 +19,7 @@ from strategic_envs.baselines.q_learning.session import Outcome, Plan
 from strategic_envs.baselines.q_learning.sessions import Sessions
 from strategic_envs.baselines.q_learning.settings import QLearning
 from strategic_envs.baselines.q_learning.storage import Store
-from strategic_envs.errors import InvalidSettingError
+from strategic_envs.errors import InvalidSettingError, UnknownNameError
 from strategic_envs.games.pricing import PricingGame, PricingTables
 
 __all__ = ["run_sessions"]
@@ -33,6 +34,7 @@ def run_sessions(
     draws: str = "per_period",
     dtype: str = "float64",
     threads: int | None = None,
+    device: str = "cpu",
     keep_q: bool = False,
     start_q: np.ndarray | None = None,
     start_state: int | Sequence[int] | np.ndarray | None = None,
@@ -54,6 +56,7 @@ def run_sessions(
             (faster, the same distribution); "replay" uses the random numbers of the authors' program.
         dtype: "float64", or "float32" for tables of half the size with the same statistics.
         threads: How many threads; all cores if left out.
+        device: "cpu", or "cuda" for a thread of a GPU each (the same sessions; many thousand of them pay).
         keep_q: Whether to keep the tables of values.
         start_q: First values `(n, S, m)`, or `(B, n, S, m)` for each session, instead of the learner's.
         start_state: The first state, or one a session `(B,)`, instead of a drawn one.
@@ -69,7 +72,7 @@ def run_sessions(
     Raises:
         InvalidSettingError: If an argument is out of its range or has a wrong shape, if two do not go together, or if
             the tables would not fit in memory; the message says how large they are.
-        UnknownNameError: If `draws` or `dtype` is unknown.
+        UnknownNameError: If `draws`, `dtype` or `device` is unknown.
         CheckpointError: If the folder holds sessions of other settings, or a damaged file.
 
     Example:
@@ -81,7 +84,9 @@ def run_sessions(
     numbers = session_numbers(sessions, replayed=draws == "replay")
     if isinstance(tables, PricingGame):
         tables = tables.frozen()
-    threads = _threads(threads, len(numbers))
+    if device not in ("cpu", "cuda"):
+        raise UnknownNameError("device", device, ["cpu", "cuda"])
+    threads = 1 if device == "cuda" else _threads(threads, len(numbers))
     learner = learner or QLearning()
     asked = Plan(
         tables=tables,
@@ -99,7 +104,7 @@ def run_sessions(
     store = Store(folder, plan) if folder is not None else None
     found = store.read(set(numbers)) if store else {}
     todo = [(index, number) for index, number in enumerate(numbers) if number not in found]
-    _play_all(plan, todo, found, threads, len(numbers), on_done, store)
+    _play_all(plan, todo, found, threads, device, len(numbers), on_done, store)
     return _gathered(plan, [found[number] for number in numbers])
 
 
@@ -108,6 +113,7 @@ def _play_all(
     todo: list[tuple[int, int]],
     found: dict[int, Outcome],
     threads: int,
+    device: str,
     total: int,
     on_done: Callable[[Progress], None] | None,
     store: Store | None,
@@ -115,12 +121,14 @@ def _play_all(
     """Plays what is to do in threads and adds the ends to those found."""
     if not todo:
         return
-    plan.parts  # noqa: B018 - built before the threads ask for it
+    on_cuda = device == "cuda"
+    if not on_cuda:
+        plan.parts  # noqa: B018 - built before the threads ask for it
     read, steps, started = len(found), 0, time.perf_counter()
     work: queue.SimpleQueue[list[tuple[int, int]]] = queue.SimpleQueue()
     ends: queue.SimpleQueue[Outcome | BaseException] = queue.SimpleQueue()
     stop = threading.Event()
-    for piece in pieces(plan, todo, threads):
+    for piece in [todo] if on_cuda else pieces(plan, todo, threads):
         work.put(piece)
 
     def worker() -> None:
@@ -130,7 +138,7 @@ def _play_all(
                     piece = work.get_nowait()
                 except queue.Empty:
                     return
-                for end in play_piece(plan, piece, stop.is_set):
+                for end in (cuda.play if on_cuda else play_piece)(plan, piece, stop.is_set):
                     ends.put(end)
         except BaseException as error:  # handed to the thread that waits
             ends.put(error)

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from strategic_envs.baselines.q_learning import QLearning, cuda
+from strategic_envs.baselines.q_learning import QLearning, cuda, run_sessions
 from strategic_envs.baselines.q_learning.cuda import host
 from strategic_envs.baselines.q_learning.initial import UniformCells
 from strategic_envs.baselines.q_learning.schedules import Boltzmann, Exponential
 from strategic_envs.baselines.q_learning.session import Outcome, Plan, play
-from strategic_envs.errors import InvalidSettingError
+from strategic_envs.errors import InvalidSettingError, UnknownNameError
 from strategic_envs.games.pricing import PricingTables, pricing
 
 BUSY = {"alpha": 0.5, "beta": 6e-2, "window": 30, "cap": 150, "initial": UniformCells(0, 10)}
@@ -61,6 +61,8 @@ def simulated() -> None:
     )
     assert not list(cuda.play(plan_of(small), [(0, 3)], stopped=lambda: True))
     assert cuda.cuda_msteps(sessions=1, cap=20) > 0
+    few = {"tables": small, "learner": plan_of(small).learner, "sessions": 2, "seed": 5}
+    assert np.array_equal(run_sessions(**few, device="cuda").strategy, run_sessions(**few).strategy)
 
 
 @pytest.mark.slow
@@ -85,6 +87,11 @@ def test_without_a_device_the_error_says_what_is_missing(monkeypatch: pytest.Mon
 def test_what_the_kernel_cannot_do_is_refused(settings: dict, word: str) -> None:
     with pytest.raises(InvalidSettingError, match=f"on CUDA: got .*{word}"):
         list(cuda.play(plan_of(pricing(m=3).frozen(), **settings), [(0, 0)]))
+
+
+def test_an_unknown_device_is_named() -> None:
+    with pytest.raises(UnknownNameError, match="did you mean 'cuda'"):
+        run_sessions(pricing(m=3), device="cudda")
 
 
 def test_a_session_that_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
