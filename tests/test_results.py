@@ -9,6 +9,7 @@ import torch
 
 from strategic_envs.errors import CheckpointError
 from strategic_envs.results import (
+    FIGURE_COLUMNS,
     LEADERBOARD_COLUMNS,
     RunFolder,
     read_leaderboard,
@@ -100,6 +101,13 @@ def test_leaderboard_round_trip_and_no_column_is_ever_empty(tmp_path: Path) -> N
     assert path.read_bytes() == before
     with pytest.raises(CheckpointError, match="missing or not JSON"):
         read_leaderboard(tmp_path / "nothing.json")
+
+
+def test_a_leaderboard_has_the_figures_that_a_row_has(tmp_path: Path) -> None:
+    path = tmp_path / "leaderboard.json"
+    beside = ROW | {FIGURE_COLUMNS[0]: 0.85, FIGURE_COLUMNS[1]: None}
+    write_leaderboard(path, [ROW, beside])
+    assert read_leaderboard(path) == [ROW, ROW | {FIGURE_COLUMNS[0]: 0.85}]
 
 
 def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:

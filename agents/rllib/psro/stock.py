@@ -29,7 +29,7 @@ from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
-from strategic_envs.seeding import child_seed
+from strategic_envs.seeding import child_seed, numpy_stream
 
 if TYPE_CHECKING:
     from strategic_envs.agents.rllib.psro.config import DoubleOracleConfig
@@ -132,6 +132,9 @@ class StockReplies:
         config = self._config(player, state, seed)
         with seeded(seed, "stock"):
             algorithm = config.build_algo()
+            replay: Any = getattr(algorithm, "local_replay_buffer", None)
+            if replay is not None:
+                replay.rng = numpy_stream(seed, "replay")  # RLlib leaves it to chance
             try:
                 result: dict[str, Any] = {}
                 for _ in range(self.config.oracle_steps):

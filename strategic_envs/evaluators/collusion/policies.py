@@ -112,15 +112,16 @@ def policy_figures(
     prices = torch.stack([p @ g for p, g in zip(policies, game.grid.double(), strict=True)], dim=-1)  # (S, n)
     values = game.values(policies)
     firms = [_deviate(game, policies, values[:, i], prices, i) for i in range(game.n_players)]
+    gains = torch.stack([firm.gain for firm in firms], dim=-1)
     best = torch.stack([game.best_response(policies, i)[1] for i in range(game.n_players)], dim=-1)
-    loss = (best - values) / _size(best)
+    loss = _relative(best - values, best)
     return PolicyFigures(
         profit_gain=float(game.profit_gain(profits)),
         price=float((mu @ prices).mean()),
-        best_reply_loss=float((mu @ loss).mean()),
-        rival_response=float(torch.stack([mu @ firm.response for firm in firms]).mean()),
-        deviation_gain=float(torch.stack([mu @ firm.gain for firm in firms]).mean()),
-        deviation_unprofitable=float(torch.stack([mu @ (firm.gain < -_EQUAL).double() for firm in firms]).mean()),
+        best_reply_loss=_mean(mu, loss),
+        rival_response=_mean(mu, torch.stack([firm.response for firm in firms], dim=-1)),
+        deviation_gain=_mean(mu, gains),
+        deviation_unprofitable=_mean(mu, (gains < -_EQUAL).double()),
         path=np.mean([_path(chain, share, firm, prices, i, periods) for i, firm in enumerate(firms)], axis=0),
         settled=settled,
     )
@@ -149,8 +150,8 @@ def _deviate(game: PricingGame, policies: tuple[Tensor, ...], values: Tensor, pr
     rivals = [j for j in range(game.n_players) if j != i]
     before = prices[:, rivals].mean(-1)
     answered = after[:, 1:][:, rivals].mean(-1)
-    gain = (value - values) / _size(values)
-    return _Deviation(game.grid[i].double()[chosen], gain, (answered - before) / _size(before), chain)
+    gain, response = _relative(value - values, values), _relative(answered - before, before)
+    return _Deviation(game.grid[i].double()[chosen], gain, response, chain)
 
 
 def _path(chain: csr_array, share: np.ndarray, firm: _Deviation, prices: Tensor, i: int, periods: int) -> np.ndarray:
@@ -235,6 +236,12 @@ def _chain(game: PricingGame, joint: Tensor) -> csr_array:
     return chain
 
 
-def _size(values: Tensor) -> Tensor:
-    """What relative differences are relative to; never zero."""
-    return values.abs().clamp(min=1e-300)
+def _relative(change: Tensor, size: Tensor) -> Tensor:
+    """Changes as shares of what changes; no change is a change of 0, and a change from 0 infinite."""
+    return torch.where(change == 0, 0.0, change / size.abs())
+
+
+def _mean(share: Tensor, values: Float[Tensor, "S n"]) -> float:
+    """The mean over firms and over the states that are visited at all."""
+    seen = share > 0
+    return float((share[seen] @ values[seen]).mean())

@@ -160,6 +160,13 @@ def test_a_large_chain_that_mixes_slowly_is_flagged() -> None:
     assert not settled and share.sum() == pytest.approx(1.0)
 
 
+def test_who_earns_nothing_loses_nothing_or_everything() -> None:
+    game = pricing(memory=0, m=3, bounds=(1.0, 1.5))  # the lowest price is the cost
+    nothing = policy_figures(game, game.constant_policies([0, 0]))
+    assert nothing.best_reply_loss == pytest.approx(1.0)
+    assert nothing.deviation_gain == np.inf and nothing.deviation_unprofitable == 0.0
+
+
 def test_a_state_that_is_none_is_named() -> None:
     with pytest.raises(InvalidStrategyError, match=r"got start=225, expected a state 0\.\.224"):
         policy_figures(GAME, GAME.uniform_policy(), 225)
