@@ -136,6 +136,11 @@ def test_own_rates_and_frozen_firms_are_those_of_the_plain_loop() -> None:
         assert_the_plain_loop(each, range(3))
 
 
+@pytest.mark.gpu
+def test_torch_on_a_device_gives_the_sessions_of_the_plain_loop() -> None:
+    assert_the_plain_loop(plan_of(pricing(m=4).frozen(), draws="thinned"), range(3, 7), xp="torch", device="cuda")
+
+
 def test_sessions_do_not_depend_on_their_neighbours() -> None:
     plan = plan_of(pricing(m=3).frozen(), cap=700)
     together = play_batched(plan, range(7))

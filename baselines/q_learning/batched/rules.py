@@ -11,13 +11,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from strategic_envs.baselines.q_learning.draws import CELLS, session_keys, uniform_of, words
+from strategic_envs.baselines.q_learning.draws import CELLS, START, price_of, session_keys, uniform_of, words
 from strategic_envs.baselines.q_learning.schedules import Boltzmann
 from strategic_envs.baselines.q_learning.session import Plan
 from strategic_envs.errors import InvalidSettingError, UnknownNameError
 from strategic_envs.games.pricing import PricingTables
 
-__all__ = ["Array", "Batch", "Rules", "first_values", "forgotten", "refusal", "remembered", "start"]
+__all__ = ["Array", "Batch", "Rules", "first_states", "first_values", "forgotten", "refusal", "remembered", "start"]
 
 Array: TypeAlias = np.ndarray | Tensor
 
@@ -143,8 +143,7 @@ def start(
     places = np.arange(len(number)) if places is None else places
     batch, n, m, s = len(number), tables.n, tables.m, tables.n_states
     d, joint, _ = tables.profit.shape
-    market = np.array([plan.first_market(int(r)) for r in number], dtype=np.int64)
-    state = np.array([plan.first_state(int(i), int(r), int(k)) for i, r, k in zip(places, number, market, strict=True)])
+    market, state = first_states(plan, number, places)
     q = first_values(plan, number, places)
     best = q.argmax(-1)
     for firm, strategy in plan.frozen.items():
@@ -185,6 +184,22 @@ def start(
         periods=np.zeros(batch, dtype=np.int64),
         converged=np.zeros(batch, dtype=bool),
     )
+
+
+def first_states(
+    plan: Plan, number: Int[np.ndarray, " B"], places: Int[np.ndarray, " B"]
+) -> tuple[Int[np.ndarray, " B"], Int[np.ndarray, " B"]]:
+    """The market states and states in which sessions begin: `Plan.first_market` and `first_state`, all at once."""
+    tables, keys = plan.tables, session_keys(plan.seed, number)
+    chance = uniform_of(words(keys, 0, tables.n + 1)[:, -1])
+    market = np.searchsorted(np.cumsum(tables.share), chance, side="right").clip(max=len(tables.profit) - 1)
+    if plan.start_state is not None:
+        return market, plan.start_state[places]
+    state = np.zeros(len(number), dtype=np.int64)
+    for lag in reversed(range(tables.memory)):  # the oldest first
+        price = price_of(words(keys, START + lag, tables.n), tables.m)
+        state = tables.follow(state, np.where(tables.present[market], price, tables.m))
+    return market, state
 
 
 def first_values(

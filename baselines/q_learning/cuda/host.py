@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from strategic_envs.baselines.q_learning.batched.rules import forgotten, refusal, remembered
+from strategic_envs.baselines.q_learning.batched.rules import first_states, forgotten, refusal, remembered
 from strategic_envs.baselines.q_learning.draws import session_keys
 from strategic_envs.baselines.q_learning.schedules import NoExploration
 from strategic_envs.baselines.q_learning.session import Outcome, Plan
@@ -115,9 +115,9 @@ class Flock:
         self._greedy = cuda.device_array((b, n, s), _SHORT)
         self._fill()
         clock = np.zeros((5, b), dtype=np.int64)
-        for lane, (place, number) in enumerate(todo):
-            market = plan.first_market(number)
-            clock[[kernels.STATE, kernels.MARKET], lane] = plan.first_state(place, number, market), market
+        clock[kernels.MARKET], clock[kernels.STATE] = first_states(
+            plan, numbers, np.array([place for place, _ in todo])
+        )
         first, fade = plan.levels()
         self._clock = self._send(clock)
         self._level = self._send(np.repeat(first[:, None], b, axis=1))
