@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["draw_gains", "draw_map", "draw_response"]
 
 _MIDDLE = (25, 75)  # percentiles of sessions that bands reach between
+_DPI = 88
 
 
 def draw_response(path: Path, found: Study) -> None:
@@ -53,7 +54,7 @@ def draw_response(path: Path, found: Study) -> None:
         axes.set_ylim(min(tables.grid.min(), levels["Nash"]) - 0.02, levels["monopoly"] + 0.05)
     panels[1].set_ylabel("")
     share_legend(figure, panels)
-    save(figure, path, dpi=110)
+    save(figure, path, dpi=_DPI)
 
 
 def mean_path(response: ImpulseResponse, who: str) -> Float[np.ndarray, " T"]:
@@ -88,10 +89,10 @@ def draw_gains(path: Path, found: Study) -> None:
         left.stairs(shares, edges, color=colour, linewidth=1.5, label=f"control: {name}")
         tallest = max(tallest, 1.12 * float(shares.max(initial=0.0)))
     left.set_ylim(0, tallest)
-    left.legend(fontsize=8, loc="upper left", bbox_to_anchor=(0.53, 1.0))
+    left.legend(fontsize=9, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2, frameon=False)
     anchors = {"Nash": float(tables.nash_prices.mean()), "monopoly": float(tables.monopoly_prices.mean())}
     draw_price_cycles(right, _cycles(found), levels=anchors, title="Prices in the long run (area: share of time)")
-    save(figure, path, dpi=110)
+    save(figure, path, dpi=_DPI)
 
 
 def _cycles(found: Study) -> list[np.ndarray]:
@@ -129,4 +130,4 @@ def draw_map(path: Path, found: Map) -> None:
             axes, values, found.alphas, found.betas * 1e6, xlabel=xlabel, ylabel=ylabel, label=label, title=title
         )
     panels[1].set_ylabel("")
-    save(figure, path, dpi=110)
+    save(figure, path, dpi=_DPI)
