@@ -17,7 +17,13 @@ from strategic_envs.agents.roster import GAPS, Job, agent, agents, checkpoint_pl
 from strategic_envs.agents.roster.fixed_firms import FixedFirmsAgent
 from strategic_envs.baselines.pricing import FIXED_FIRMS
 from strategic_envs.baselines.q_learning import QLearning, run_sessions
-from strategic_envs.errors import CheckpointError, InvalidGameError, InvalidSettingError, UnknownNameError
+from strategic_envs.errors import (
+    CheckpointError,
+    InvalidGameError,
+    InvalidSettingError,
+    OracleError,
+    UnknownNameError,
+)
 from strategic_envs.evaluators.collusion import analyse
 from strategic_envs.evaluators.expectation import initial_utilities
 from strategic_envs.evaluators.tabular import tabular_fields, welfare_fields
@@ -159,6 +165,12 @@ def test_with_one_weight_it_is_a_players_own_gradient() -> None:
     game = pricing(m=3)
     play = TabularPlay(game.uniform_policy())
     assert welfare_fields(game, play, (1.0, 0.0))[0].allclose(tabular_fields(game, play)[0])
+
+
+def test_nobody_answers_a_mixture_for_the_good_of_all() -> None:
+    pytest.importorskip("ray.rllib")
+    with pytest.raises(OracleError, match="cooperative_gradient needs welfare_gradient"):
+        agent("psro").check(Job(PRICING, agent={"dynamic": "cooperative_gradient"}))
 
 
 @pytest.mark.slow

@@ -28,6 +28,9 @@ _GAMES, _HORIZON = 256, 100
 class MarkovResponse(Response, MarkovTask):
     """A `MarkovGame`: a policy that is drawn once a game is no stationary policy, so mixtures have no table."""
 
+    def provides(self, what: str) -> bool:
+        return what != "welfare_gradient" and super().provides(what)  # a reply is to others, who stay as they are
+
     def _logits(self, player: int, module: TorchRLModule) -> tuple[Tensor, Tensor]:
         """What a player sees in all states, and its module's logits there."""
         states = torch.arange(self.game.n_states, device=next(module.parameters()).device)
