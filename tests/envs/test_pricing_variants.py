@@ -110,6 +110,8 @@ def test_prices_of_the_grid_earn_on_and_off_it_the_same() -> None:
     grid = duopoly_pricing_v0.parallel_env()
     free = duopoly_pricing_v0.parallel_env(actions="continuous", bounds=(None, None))
     assert free.action_space("player_0").low[0] == pytest.approx(1.42772123)
+    tables = free.tables()
+    assert not tables.exact and tables.grid.tolist() == grid.game.frozen().grid.tolist()
     for env in (grid, free):
         env.reset(seed=0)
     for a, b in ((0, 14), (7, 7), (13, 2)):

@@ -5,6 +5,7 @@ Demand is the game's own, off the grid. Observations are the prices of the last 
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from strategic_envs.envs.faces.markov import MarkovParallelEnv
 from strategic_envs.errors import InvalidGameError, OutOfBoundsActionError
-from strategic_envs.games.pricing import PricingGame
+from strategic_envs.games.pricing import PricingGame, PricingTables
 from strategic_envs.games.pricing.market import is_number
 
 __all__ = ["ContinuousPricesEnv"]
@@ -89,6 +90,10 @@ class ContinuousPricesEnv(MarkovParallelEnv):
             InvalidGameError: Always.
         """
         raise InvalidGameError("pricing: with actions='continuous' states are not rows of a table: take actions='grid'")
+
+    def tables(self) -> PricingTables:
+        """The game on its grid, as tables for evaluators: `exact` is False, for the grid stands for all prices."""
+        return dataclasses.replace(self.game.frozen(), exact=False)
 
     def check_action(self, agent: str, action: object) -> float:
         """The price as a float, if the agent may charge it: a number, or an array with one.

@@ -243,6 +243,21 @@ def test_random_demand_has_three_equally_likely_states_and_the_same_states_of_pl
     assert np.allclose(same.mean_profit, pricing().frozen().mean_profit, atol=1e-15)
 
 
+@pytest.mark.parametrize(
+    ("shock", "nash", "monopoly"),
+    [
+        (0.05, (1.47705, 1.47293, 1.46823), (1.96173, 1.92498, 1.88877)),
+        (0.15, (1.48373, 1.47293, 1.45701), (2.03669, 1.92498, 1.81808)),
+        (0.25, (1.48865, 1.47293, 1.44331), (2.11343, 1.92498, 1.75)),
+    ],
+)
+def test_anchors_of_the_states_of_random_demand(shock, nash, monopoly):
+    """Printed with five decimals; the last one of a price may be off by one there."""
+    tables = pricing(shock=shock).frozen()
+    assert tables.nash_prices[:, 0].tolist() == pytest.approx(nash, abs=1.01e-5)
+    assert tables.monopoly_prices[:, 1].tolist() == pytest.approx(monopoly, abs=1.01e-5)
+
+
 def test_entry_and_exit_of_the_third_of_three_firms():
     game = pricing(n=3, rho=1e-3)
     assert (game.base, game.n_states) == (16, 4096)
