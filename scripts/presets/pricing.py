@@ -6,8 +6,9 @@ response would gain, and what a price cut is answered with. High prices alone ar
 discount factor of 0, and without memory, no threat can work. Without memory alone its prices are nevertheless as high
 as the cartel's, because the value of the only state feeds on itself: that is what spurious collusion looks like.
 
-Independent gradient and extragradient take exact gradients here, so that their rows show where these dynamics lead and
-no noise. PPO, DQN and PSRO are as their presets have them, but for shorter runs.
+The gradient dynamics take exact gradients here, so that their rows show where they lead and no noise: with Adam's steps
+to a static equilibrium; with plain ones to price indices 2 and 3, beside it, where the slope of a softmax that has all
+but decided has faded away. PPO, DQN and PSRO are as their presets have them, but for other lengths of runs.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ AGENTS: dict[str, dict[str, Any]] = {
     "cooperative_gradient": {"iterations": 100, "evaluate_every": 10},
     "independent_gd": _EXACT,
     "extragradient": _EXACT,
+    "adam_gradient": {**_EXACT, "iterations": 100},
     "ppo": {"iterations": 30, "evaluate_every": 3},
     "dqn": {"evaluate_every": 2},
     "double_oracle": {},
