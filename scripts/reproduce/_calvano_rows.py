@@ -107,7 +107,7 @@ def control_rows(
     for control in CONTROLS:
         analysis = found.controls.get(control.label)
         if analysis is None:
-            some = count if control.expected is not None else min(count, 100)  # there is nothing to compare with
+            some = count if control.expected is not None else max(2, min(count // 4, 100))  # nothing to compare with
             analysis = _control(found, control, some, seed, folder, threads, progress)
         mean = clustered_mean(analysis.gain[analysis.converged])
         width = control.width * max(1.0, (PUBLISHED / max(mean.sessions, 1)) ** 0.5)
