@@ -40,10 +40,11 @@ class DuopolyPricingEnv(MarkovParallelEnv):
             tuple[int, ...], tuple[list[float | None], float]
         ] = {}  # prices and profit gain of joint actions
         self._market = 0  # the last period's market state
+        self._random = len(game.states.markets) > 1
 
     def _advance(self, joint: list[int]) -> list[float]:
         """Where there are several market states, one is drawn, and its profits are paid."""
-        if len(self.game.states.markets) == 1:
+        if not self._random:
             return super()._advance(joint)
         state = torch.tensor(self._state)
         self._market = self._draw(self.game.market_chances(state).numpy())
@@ -53,11 +54,14 @@ class DuopolyPricingEnv(MarkovParallelEnv):
 
     def _infos(self, joint: list[int], rewards: list[float]) -> dict[str, dict[str, Any]]:
         prices, gain = self._prices_and_gain(joint, rewards)
-        more = {"market_state": self._market} if len(self.game.states.markets) > 1 else {}
-        return {
-            a: {"price": prices[i], "prices": list(prices), "profit_gain": gain, **more}
+        infos: dict[str, dict[str, Any]] = {
+            a: {"price": prices[i], "prices": list(prices), "profit_gain": gain}
             for i, a in enumerate(self.possible_agents)
         }
+        if self._random:
+            for said in infos.values():
+                said["market_state"] = self._market
+        return infos
 
     def _prices_and_gain(self, joint: list[int], rewards: list[float]) -> tuple[list[float | None], float]:
         """Everybody's price, None for an absent firm, and the profit gain of these rewards."""
