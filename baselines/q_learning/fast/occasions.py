@@ -9,10 +9,10 @@ import numpy as np
 from jaxtyping import Float
 
 from strategic_envs.baselines.q_learning.draws import FIRM
-from strategic_envs.baselines.q_learning.draws_compiled import explores, firm_word, period_word
+from strategic_envs.baselines.q_learning.draws_compiled import period_word
 from strategic_envs.baselines.q_learning.fast.rows import loop
 
-__all__ = ["SPAN", "levels_by_span", "next_in_words"]
+__all__ = ["SPAN", "levels_by_span", "levels_in", "next_in_words"]
 
 SPAN = 32
 _REACH = 128  # spans looked through at most
@@ -53,27 +53,29 @@ def levels_by_span(
 
 
 @loop
-def _any_explores(key, t, bar_0, bar_1):
+def _may_explore(key, t, bar_0, bar_1):
+    """Bits of the 32 periods from t in which a firm would explore if chances stayed as they are in t."""
     found = u8(0)
     for j in range(SPAN):
         h = u8(period_word(key, u8(t) + u8(j)) * _FIRM)
         w_0 = u8(h ^ (h >> u8(32)))
         h = u8(h * _FIRM)
         w_1 = u8(h ^ (h >> u8(32)))
-        found |= u8((w_0 >> u8(24)) < bar_0) | u8((w_1 >> u8(24)) < bar_1)
-    return found != u8(0)
+        found |= (u8((w_0 >> u8(24)) < bar_0) | u8((w_1 >> u8(24)) < bar_1)) << u8(j)
+    return found
 
 
 @loop
-def next_in_words(key, span, waiting, levels, fade):
-    """The next period in which a firm explores, or the last of many in which none does.
+def next_in_words(key, span, waiting, levels):
+    """The next period in which a firm may explore, or the last of many in which none does.
+
+    Chances are taken as they are at the beginning of 32 periods, so a firm does not quite always explore then.
 
     Args:
         key: The session's key.
         span: The number of the 32 periods that were looked through last.
-        waiting: Bits of those of its periods, still to come, in which a firm explores.
+        waiting: Bits of those of its periods, still to come, in which a firm may explore.
         levels: `levels_by_span(...)`; beyond it chances are below 2^-40, where a test succeeds with that chance.
-        fade: By what each period multiplies the chances of exploring `(2,)`.
 
     Returns:
         The period, its span, and the bits of that span's periods after it.
@@ -84,14 +86,19 @@ def next_in_words(key, span, waiting, levels, fade):
             return i8(span * SPAN + SPAN - 1), span, waiting
         span += 1
         place = min(span, len(levels) - 1)
-        level_0, level_1 = levels[place, 0], levels[place, 1]
-        if _any_explores(key, span * SPAN, u8(np.ceil(level_0 * 2.0**40)), u8(np.ceil(level_1 * 2.0**40))):
-            for j in range(SPAN):  # the chances fall within a span: now each period with its own
-                h = period_word(key, u8(span * SPAN + j))
-                if explores(firm_word(h, 0), level_0) or explores(firm_word(h, 1), level_1):
-                    waiting |= u8(1) << u8(j)
-                level_0, level_1 = level_0 * fade[0], level_1 * fade[1]
+        bar_0, bar_1 = u8(np.ceil(levels[place, 0] * 2.0**40)), u8(np.ceil(levels[place, 1] * 2.0**40))
+        waiting = _may_explore(key, span * SPAN, bar_0, bar_1)
     first = i8(0)
     while (waiting >> u8(first)) & u8(1) == u8(0):
         first += 1
     return span * SPAN + first, span, u8(waiting & (waiting - u8(1)))
+
+
+@loop
+def levels_in(t, levels, fade):
+    """Both firms' chances of exploring in a period."""
+    place = min(t // SPAN, len(levels) - 1)
+    level_0, level_1 = levels[place, 0], levels[place, 1]
+    for _ in range(t % SPAN):
+        level_0, level_1 = level_0 * fade[0], level_1 * fade[1]
+    return level_0, level_1

@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["WIDTH", "best_of_row", "choose", "loop", "part"]
+__all__ = ["WIDTH", "best_of_row", "best_two_with", "choose", "loop", "part"]
 
 WIDTH = 16
 _I32 = ir.IntType(32)
@@ -34,19 +34,9 @@ def loop(function: Callable[..., Any]) -> Any:
 
 def _best_of_row(typingctx: Any, array: Any, start: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
-        number = context.get_value_type(array.dtype)
-        row = ir.VectorType(number, WIDTH)
-        numbers = builder.load(builder.bitcast(builder.gep(data, [arguments[1]]), row.as_pointer()), align=64)
-        name = f"llvm.vector.reduce.fmax.v{WIDTH}f{array.dtype.bitwidth}"
-        reduce = cgutils.get_or_insert_function(builder.module, ir.FunctionType(number, [row]), name)
-        top = builder.call(reduce, [numbers], fastmath=("nnan",))  # no nan: a plain maximum, whose value is the same
-        first = builder.insert_element(ir.Constant(row, ir.Undefined), top, _I32(0))
-        everywhere = ir.Constant(ir.VectorType(_I32, WIDTH), [0] * WIDTH)
-        tops = builder.shuffle_vector(first, ir.Constant(row, ir.Undefined), everywhere)
-        equal = builder.bitcast(builder.fcmp_ordered("==", numbers, tops), ir.IntType(WIDTH))
-        place = builder.cttz(builder.zext(equal, ir.IntType(64)), ir.IntType(1)(1))
-        return context.make_tuple(builder, signature.return_type, [top, place])
+        row = _Row(context, builder, array, signature.args[0], arguments[0], arguments[1])
+        top = row.highest(row.numbers)
+        return context.make_tuple(builder, signature.return_type, [top, row.place(row.numbers, top)])
 
     return types.Tuple((array.dtype, types.uint64))(array, start), generate
 
@@ -56,6 +46,65 @@ best_of_row: Any = intrinsic(inspect.unwrap(_best_of_row))
 
 The array is flat, aligned to 64 bytes and has no nan; `start` is a multiple of 16.
 """
+
+
+def _best_two_with(typingctx: Any, array: Any, start: Any, place: Any, value: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        row = _Row(context, builder, array, signature.args[0], arguments[0], arguments[1])
+        numbers = row.changed(row.numbers, arguments[2], arguments[3])
+        top = row.highest(numbers)
+        choice = row.place(numbers, top)
+        least = ir.Constant(row.number, float("-inf"))
+        second = row.highest(row.changed(numbers, choice, least))
+        return context.make_tuple(builder, signature.return_type, [top, choice, second])
+
+    return types.Tuple((array.dtype, types.uint64, array.dtype))(array, start, types.uint64, array.dtype), generate
+
+
+best_two_with: Any = intrinsic(inspect.unwrap(_best_two_with))
+"""`best_two_with(array, start, place, value)`: the same for the row with this value at a place, and the next best.
+
+The array stays as it is: a row that was just written to could not be read at once.
+"""
+
+
+class _Row:
+    """Sixteen numbers of an array, and what can be done with them in registers."""
+
+    def __init__(self, context: Any, builder: Any, array: Any, kind: Any, value: Any, start: Any) -> None:
+        self.builder = builder
+        self.number = context.get_value_type(array.dtype)
+        self.row = ir.VectorType(self.number, WIDTH)
+        self.bits = array.dtype.bitwidth
+        data = context.make_array(kind)(context, builder, value).data
+        self.numbers = builder.load(builder.bitcast(builder.gep(data, [start]), self.row.as_pointer()), align=64)
+
+    def everywhere(self, value: Any) -> Any:
+        """One number in all places."""
+        row = ir.VectorType(value.type, WIDTH)
+        first = self.builder.insert_element(ir.Constant(row, ir.Undefined), value, _I32(0))
+        places = ir.Constant(ir.VectorType(_I32, WIDTH), [0] * WIDTH)
+        return self.builder.shuffle_vector(first, ir.Constant(row, ir.Undefined), places)
+
+    def highest(self, numbers: Any) -> Any:
+        """The highest number; there is no nan, so this is a plain maximum."""
+        kind = ir.FunctionType(self.number, [self.row])
+        name = f"llvm.vector.reduce.fmax.v{WIDTH}f{self.bits}"
+        return self.builder.call(
+            cgutils.get_or_insert_function(self.builder.module, kind, name), [numbers], fastmath=("nnan",)
+        )
+
+    def place(self, numbers: Any, top: Any) -> Any:
+        """The lowest place of a number."""
+        equal = self.builder.fcmp_ordered("==", numbers, self.everywhere(top))
+        places = self.builder.zext(self.builder.bitcast(equal, ir.IntType(WIDTH)), ir.IntType(64))
+        return self.builder.cttz(places, ir.IntType(1)(1))
+
+    def changed(self, numbers: Any, place: Any, value: Any) -> Any:
+        """The numbers with another one in a place."""
+        counted = ir.Constant(ir.VectorType(_I32, WIDTH), list(range(WIDTH)))
+        here = self.builder.icmp_unsigned("==", counted, self.everywhere(self.builder.trunc(place, _I32)))
+        return self.builder.select(here, self.everywhere(value), numbers)
 
 
 def _choose(typingctx: Any, condition: Any, one: Any, other: Any) -> Any:

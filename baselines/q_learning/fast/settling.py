@@ -19,8 +19,8 @@ from strategic_envs.baselines.q_learning.draws_compiled import (
     price,
 )
 from strategic_envs.baselines.q_learning.fast.exploring import LANES, TABLE
-from strategic_envs.baselines.q_learning.fast.occasions import SPAN, next_in_words
-from strategic_envs.baselines.q_learning.fast.rows import best_of_row, loop, part
+from strategic_envs.baselines.q_learning.fast.occasions import SPAN, levels_in, next_in_words
+from strategic_envs.baselines.q_learning.fast.rows import best_of_row, best_two_with, loop, part
 
 __all__ = ["put_back", "settle", "take_out"]
 
@@ -69,7 +69,7 @@ def _follow(greedy, kept, base, profit, alpha, delta, s):
     return after, (new_0 <= kept[here + u8(2)]) | (new_1 <= kept[here + u8(3)])
 
 
-@loop
+@part
 def _follow_together(greedy, kept, profit, alpha, delta, lane, states, visited, stirred, steps):
     """Up to so many greedy periods of four sessions; stops after one in which something stirs. How many were played."""
     base_a, base_b, base_c, base_d = u8(lane[0]), u8(lane[1]), u8(lane[2]), u8(lane[3])
@@ -92,7 +92,7 @@ def _follow_together(greedy, kept, profit, alpha, delta, lane, states, visited, 
     return played
 
 
-@loop
+@part
 def _follow_alone(greedy, kept, profit, alpha, delta, base, states, visited, steps):
     """The same for one session; also whether something stirs."""
     base, s, was, stirs = u8(base), states[base], states[base], False
@@ -107,17 +107,16 @@ def _follow_alone(greedy, kept, profit, alpha, delta, base, states, visited, ste
     return played, stirs
 
 
-@loop
+@part
 def _look_again(q, greedy, kept, base, s, i):
     """Finds a firm's greedy price in a state anew, after its value has fallen; whether it is another one."""
     row = base * _TABLE + s * u8(32) + u8(16 * i)
     place = base * _STATES + s
     here = base * _KEPT + s * u8(4) + u8(i)
     own = _own(greedy[place], i)
+    value, choice, other = best_two_with(q, row, own, kept[here])
     q[row + own] = kept[here]
-    value, choice = best_of_row(q, row)
     q[row + choice] = -np.inf
-    other, _ = best_of_row(q, row)
     kept[here], kept[here + u8(2)] = value, other
     _set_own(greedy, place, i, choice)
     return choice != own
@@ -129,7 +128,7 @@ def _set_own(greedy, place, i, choice):
     greedy[place] = (joint & u8(15)) | (choice << u8(4)) if i == 0 else (joint & u8(240)) | choice
 
 
-@loop
+@part
 def _explore(q, greedy, kept, profit, alpha, delta, base, s, a_0, a_1):
     """A period with these prices; the next state, and whether a greedy price changes."""
     after, place = a_0 * u8(16) + a_1, base * _STATES + s
@@ -152,8 +151,8 @@ def _explore(q, greedy, kept, profit, alpha, delta, base, s, a_0, a_1):
             _set_own(greedy, place, i, a)
             moved = True
         else:
+            kept[here + u8(2)], _, _ = best_two_with(q, row, a, new)
             q[row + a] = new
-            kept[here + u8(2)], _ = best_of_row(q, row)
     return after, moved
 
 
@@ -188,7 +187,7 @@ def settle(q, greedy, kept, profit, keys, states, visited, clock, last, certain,
             for i in range(2):
                 following[b, i] = next_exploration(keys[b], i, clock[b] - 1, hazards)
         else:
-            following[b, 0], span[b], waiting[b] = next_in_words(keys[b], span[b], waiting[b], levels, fade)
+            following[b, 0], span[b], waiting[b] = next_in_words(keys[b], span[b], waiting[b], levels)
             following[b, 1] = following[b, 0]
     lane = np.empty(LANES, np.int64)
     stirred = np.zeros(LANES, np.bool_)
@@ -236,10 +235,7 @@ def settle(q, greedy, kept, profit, keys, states, visited, clock, last, certain,
                 if thinned:
                     tries_0, tries_1 = t == following[b, 0], t == following[b, 1]
                 else:
-                    place = min(t // SPAN, len(levels) - 1)
-                    level_0, level_1 = levels[place, 0], levels[place, 1]
-                    for _ in range(t % SPAN):
-                        level_0, level_1 = level_0 * fade[0], level_1 * fade[1]
+                    level_0, level_1 = levels_in(t, levels, fade)
                     tries_0, tries_1 = explores(w_0, level_0), explores(w_1, level_1)
                 if tries_0:
                     a_0 = u8(price(w_0, m))
@@ -256,5 +252,5 @@ def settle(q, greedy, kept, profit, keys, states, visited, clock, last, certain,
                     if tries_1:
                         following[b, 1] = next_exploration(keys[b], 1, t, hazards)
                 else:
-                    following[b, 0], span[b], waiting[b] = next_in_words(keys[b], span[b], waiting[b], levels, fade)
+                    following[b, 0], span[b], waiting[b] = next_in_words(keys[b], span[b], waiting[b], levels)
                     following[b, 1] = following[b, 0]
