@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -132,3 +137,25 @@ def test_pieces_get_small_at_the_end() -> None:
     plan = Plan(pricing().frozen(), QLearning(), 0, "thinned", "float64")
     sizes = [len(piece) for piece in pieces(plan, [(r, r) for r in range(100)], 2)]
     assert sum(sizes) == 100 and sizes[0] == 16 and sizes[-1] <= 4 and sizes == sorted(sizes, reverse=True)
+
+
+REPORT = """
+import hashlib
+from strategic_envs.baselines.q_learning import QLearning
+from strategic_envs.baselines.q_learning.run import run_sessions
+from strategic_envs.games.pricing import pricing
+
+ends = run_sessions(pricing(), QLearning(beta=4e-5, window=20_000), 8, threads=1, keep_q=True)
+print(hashlib.sha256(ends.q.tobytes() + ends.periods.tobytes() + ends.state.tobytes()).hexdigest())
+"""
+
+
+@pytest.mark.slow
+def test_a_machine_with_short_registers_gives_the_same_numbers(tmp_path: Path) -> None:
+    told = []
+    for settings in ({}, {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path)}):
+        done = subprocess.run(
+            [sys.executable, "-c", REPORT], env=os.environ | settings, check=True, capture_output=True, text=True
+        )
+        told.append(done.stdout)
+    assert told[0] == told[1] and len(told[0]) == 65
