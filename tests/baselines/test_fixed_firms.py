@@ -125,6 +125,12 @@ def test_unequal_firms_have_cartels_and_equilibria_of_their_own() -> None:
     assert exploitability(game, fixed_firms(game, "static_nash").play).value == pytest.approx(0.0, abs=1e-14)
 
 
+def test_an_inefficient_firm_may_have_no_reason_to_stay_in_the_cartel() -> None:
+    game = pricing(cost=(1.0, 0.5), delta=0.99)
+    assert grim_threshold(game) > 1
+    assert nash_conv(game, fixed_firms(game, "grim_trigger").play).value > 1e-6
+
+
 @pytest.mark.parametrize("name", ["grim_trigger", "tit_for_tat", "best_reply"])
 def test_who_answers_past_prices_needs_a_memory(name: str) -> None:
     with pytest.raises(InvalidGameError, match=f"{name} answers past prices, but got memory=0: expected memory >= 1"):
