@@ -77,8 +77,8 @@ def grim_threshold(game: PricingGame) -> float:
     """The discount factor from which on grim trigger is an equilibrium on this grid.
 
     It is the largest `(pi_i^D - pi_i^C) / (pi_i^D - pi_i^N)` over firms, with the profits of the best deviation D from
-    the cartel's prices C, and of the static equilibrium N that punishes it (Friedman 1971). Above 1 no discount factor is enough: a firm earns more
-    at N than its part of the cartel, as an inefficient one may, since nobody pays anybody for staying small.
+    the cartel's prices C, and of the static equilibrium N that punishes it (Friedman 1971). Above 1 no discount factor
+    is enough: a firm earns more at N than its part of the cartel, as an inefficient one may.
 
     Raises:
         InvalidGameError: If there is no static equilibrium to punish with.
