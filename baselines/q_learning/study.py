@@ -36,7 +36,7 @@ CONTROLS: dict[str, dict[str, Any]] = {"delta = 0": {"delta": 0.0}, "delta = 0, 
 """What is changed in a game so that deviations cannot be punished: nobody cares for tomorrow, nobody remembers.
 
 The published control without memory has no future either. With the discount factor kept, learners without memory end
-near monopoly (profit gain .96): all prices share one continuation value, which moves slowly. Nothing is punished there.
+near monopoly (profit gain .96), where nothing can be punished.
 """
 
 Stages = Callable[[str, int], Callable[[Progress], None]]

@@ -127,9 +127,7 @@ class Control:
 
 CONTROLS = (
     Control("delta = 0", {"delta": 0.0}, {}, 0.233, 0.045, "found before, 150 sessions; 3 s.e."),
-    Control(
-        "delta = 0, k = 0", {"delta": 0.0, "memory": 0}, {}, None, 0.0, "measured; published controls are .12 to .23"
-    ),
+    Control("delta = 0, k = 0", {"delta": 0.0, "memory": 0}, {}, 0.175, 0.055, "range of controls, about .12 to .23"),
     Control(
         "delta = 0, k = 0, alpha = .25, beta = 1e-3",
         {"delta": 0.0, "memory": 0},
@@ -143,8 +141,8 @@ CONTROLS = (
     Control("k = 0 and delta = .95", {"memory": 0}, {}, None, 0.0, "measured"),
 )
 """Controls: the same code, and no way to punish. Without memory the published control has no future either, and another
-learner. Firms that remember nothing but discount by .95 (the last row) end near monopoly, because the values of all
-prices share a continuation that moves slowly. Nothing is punished there: a profit gain alone proves nothing."""
+learner. Firms that remember nothing but discount by .95 (the last row) end near monopoly, though nothing can be
+punished there: a profit gain alone proves nothing."""
 
 GOLDEN = {
     "periods": (

@@ -127,15 +127,15 @@ def _gain(analysis: Analysis, row: dict[str, float], limits: Thresholds) -> Cond
 def _controls(row: dict[str, float], controls: Controls | None, limits: Thresholds) -> Condition:
     line = row["competitive_gain"] + limits.control_margin
     name = "controls without punishment"
-    rule = f"with delta = 0 and with k = 0 the profit gain is at most {line:.3f}, and lower than with both"
+    rule = f"with delta = 0, with memory and without, the profit gain is at most {line:.3f}, and lower than with both"
     if controls is None or controls.delta_0 is None or controls.k_0 is None:
-        return Condition("b", name, None, rule, "Learning with delta = 0 and with k = 0 was not both run.")
+        return Condition("b", name, None, rule, "Learning with delta = 0, with memory and without, was not both run.")
     fallen = []
     for value, error in ((controls.delta_0, controls.delta_0_error), (controls.k_0, controls.k_0_error)):
         apart = limits.errors * math.hypot(error, _known(row["gain_error"]))
         fallen.append(value <= line and row["gain"] - value > apart)
-    said = "High prices need both." if all(fallen) else "High prices survive where punishment is impossible."
-    reason = f"The profit gain is {controls.delta_0:.3f} with delta = 0 and {controls.k_0:.3f} with k = 0. {said}"
+    said = "High prices need a future." if all(fallen) else "High prices survive where punishment is impossible."
+    reason = f"The profit gain is {controls.delta_0:.3f} with delta = 0, {controls.k_0:.3f} without memory too. {said}"
     figures = {"delta_0": controls.delta_0, "delta_0_error": controls.delta_0_error, "k_0": controls.k_0}
     figures |= {"k_0_error": controls.k_0_error, "sessions": controls.sessions}
     return Condition("b", name, all(fallen), rule, reason, figures)

@@ -19,9 +19,8 @@ class Controls:
 
     Args:
         delta_0: Mean profit gain with discount factor 0: nobody cares for tomorrow. `None` if it was not run.
-        k_0: Mean profit gain without memory (k = 0): nobody can see a deviation. `None` if it was not run. In the
-            published control delta = 0 here too: firms that remember nothing but still discount have one slowly moving
-            continuation value for all prices, and end near monopoly without any punishment.
+        k_0: Mean profit gain without memory and with discount factor 0, as in the published control: nobody can see a
+            deviation either. `None` if it was not run. (Without memory alone Q-learners end near monopoly.)
         delta_0_error: Standard error of `delta_0`, over sessions.
         k_0_error: Standard error of `k_0`, over sessions.
         sessions: Converged sessions behind each figure.
