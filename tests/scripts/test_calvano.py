@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from strategic_envs.baselines.q_learning import QLearning
+from strategic_envs.baselines.q_learning import QLearning, Sessions
 from strategic_envs.baselines.q_learning.study import study
 from strategic_envs.evaluators.collusion.statistics import COLUMNS
 from strategic_envs.games.pricing import pricing
@@ -165,6 +165,22 @@ def test_variants_are_run_with_fewer_sessions_where_they_take_longer(tmp_path: P
     (gain, one_shot) = _calvano_variants.variant_rows(table)
     assert gain["ours"] == figures["gain"] and one_shot["published"] == 0.871
     assert "| grid from .99 | 4 |" in _calvano_variants.variant_markdown(table)
+
+
+def test_the_last_state_is_misread_as_the_authors_analysis_does() -> None:
+    last = np.array([28912, 25073])  # firm by firm 8 8 7 7 and 7 6 6 8; written period by period 8 7 8 7 and 7 6 6 8
+    ends = Sessions(
+        number=np.arange(2),
+        strategy=np.zeros((2, 2, 15**4), np.int16),
+        state=last,
+        periods=np.full(2, 200_000),
+        converged=np.ones(2, bool),
+        window=100_000,
+        visited=last,
+    )
+    found = _calvano_variants._misread(pricing(memory=2).frozen(), ends)
+    digits = np.stack(np.unravel_index(found, (15,) * 4), -1)
+    np.testing.assert_array_equal(digits, [[8, 7, 8, 7], [7, 6, 6, 8]])
 
 
 def test_a_meter_says_in_a_line_what_a_stage_took(capsys) -> None:

@@ -150,7 +150,7 @@ def _write(flat: Any, index: Any, values: Any) -> None:
     if isinstance(flat, np.ndarray):
         flat[index] = values
     else:
-        flat.put_(index, values)
+        flat.scatter_(0, index.reshape(-1), values.reshape(-1))  # `put_` has no deterministic form
 
 
 def _rows(table: Any, index: Any) -> Any:

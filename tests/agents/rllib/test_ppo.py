@@ -28,7 +28,15 @@ from strategic_envs.errors import CheckpointError, InvalidGameError, InvalidSett
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.sets import Ball, Box, Simplex
 
-ENVIRONMENTS = ["continuous_game_v0", "duopoly_pricing_v0", "larger_number_v0", "layers_v0", "tic_tac_toe_v0"]
+ENVIRONMENTS = [
+    "bertrand_pricing_v0",
+    "continuous_game_v0",
+    "duopoly_pricing_v0",
+    "larger_number_v0",
+    "layers_v0",
+    "sequential_pricing_v0",
+    "tic_tac_toe_v0",
+]
 QUICK: dict[str, Any] = {"envs": 4, "batch": 32, "num_epochs": 2, "hidden": (8,), "device": "cpu"}
 
 
