@@ -102,7 +102,7 @@ def study(
         draws: How the sessions' random numbers are drawn, as for `run_sessions`; `usual_draws` if not given.
 
     Raises:
-        InvalidSettingError: If a number is negative.
+        InvalidSettingError: If a number is negative, or there is one firm only.
 
     Example:
         >>> from strategic_envs.games.pricing import pricing
@@ -115,6 +115,8 @@ def study(
         if value < 0:
             raise InvalidSettingError(f"study: got {name}={value}, expected a number of sessions >= 0")
     tables = game.frozen() if isinstance(game, PricingGame) else game
+    if tables.n == 1:
+        raise InvalidSettingError("study: got a game of 1 firm, expected at least 2: nobody is there to collude with")
 
     def run(what: str, count: int, own: bool = False) -> dict[str, Any]:
         """Where a run is saved and told of; what starts from other sessions has a folder for each number of them."""
@@ -131,7 +133,7 @@ def study(
         "seed": seed,
         "draws": usual_draws(learner) if draws == "replay" else drawn["draws"],
     }  # what the authors did not run
-    again = min(retraining, count) > 1 and tables.n > 1
+    again = min(retraining, count) > 1
     whole = again and retraining >= count  # every session's tables are needed
     name = "sessions with tables" if whole else "sessions"
     ended = run_sessions(tables, learner, sessions, keep_q=whole, **drawn, **run(name, count))

@@ -64,6 +64,7 @@ def _misread(tables: PricingTables, sessions: Sessions) -> np.ndarray:
     earlier price of the other. So the published path does not begin where learning ended.
     """
     b, count = tables.base, tables.n * tables.memory
+    assert sessions.visited is not None
     digits = sessions.visited[:, None] // b ** np.arange(count)[::-1] % b  # firm by firm, as ours are written
     written = digits.reshape(-1, tables.n, tables.memory).swapaxes(1, 2).reshape(-1, count)
     return (written * b ** np.arange(count)[::-1]).sum(-1)

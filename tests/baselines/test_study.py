@@ -110,6 +110,13 @@ def test_negative_numbers_are_refused() -> None:
         study(GAME, LEARNER, 2, retraining=-1)
 
 
+def test_one_firm_alone_has_no_study_and_no_profit_gain() -> None:
+    alone = pricing(n=1, m=3, bounds=(1.0, 2.0))
+    with pytest.raises(InvalidSettingError, match="got a game of 1 firm, expected at least 2"):
+        study(alone, LEARNER, 2)
+    assert np.isnan(alone.frozen().profit_gain(np.array([0.3])))
+
+
 RUN = """
 from pathlib import Path
 from strategic_envs.baselines.q_learning import QLearning

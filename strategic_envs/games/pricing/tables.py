@@ -152,7 +152,7 @@ class PricingTables:
         """Delta: the share of the way from Nash to monopoly profits, all firms' profits taken together.
 
         A mean of each firm's own share would be the same for equal firms; for unequal ones it has no meaning, as a weak
-        firm may earn less under joint monopoly than at Nash prices.
+        firm may earn less under joint monopoly than at Nash prices. For one firm alone, nan: it has nothing to gain.
 
         Example:
             >>> from strategic_envs.games.pricing import pricing
@@ -161,7 +161,8 @@ class PricingTables:
             1.0
         """
         nash, monopoly = self.nash_profits.sum(), self.monopoly_profits.sum()
-        return np.asarray((profits.sum(-1) - nash) / (monopoly - nash))
+        way = monopoly - nash if self.n > 1 else np.nan
+        return np.asarray((profits.sum(-1) - nash) / way)
 
     def follow(
         self, state: Int[np.ndarray, "*batch"], digits: Int[np.ndarray, "*batch n"]
