@@ -22,6 +22,15 @@ def test_golden_replay_of_sessions_1_to_12() -> None:
     assert (ends.visited + 1).tolist() == VISITED
 
 
+def test_memory_of_two_periods_stops_where_the_authors_program_does() -> None:
+    """Their program was run for this; it writes a state period by period, from price 1 on."""
+    ends = run_sessions(pricing(memory=2, anchors="rounded"), sessions=[2, 5], draws="replay")
+    assert ends.periods.tolist() == [5303252, 2919058]
+    assert ends.visited is not None
+    by_firm = np.stack(np.unravel_index(ends.visited, (15,) * 4), axis=-1).reshape(2, 2, 2)
+    assert (by_firm.swapaxes(1, 2).reshape(2, 4) + 1).tolist() == [[7, 6, 5, 5], [8, 8, 8, 8]]
+
+
 def test_replayed_sessions_need_no_others() -> None:
     ends = run_sessions(pricing(anchors="rounded"), sessions=[12, 8], draws="replay", seed=99, threads=2)
     assert ends.periods.tolist() == [PERIODS[11], PERIODS[7]]
