@@ -34,8 +34,9 @@ def session_numbers(sessions: int | Sequence[int], *, replayed: bool = False) ->
     first, beyond = (1, _REPLAYED) if replayed else (0, _LARGEST)
     if isinstance(sessions, int | np.integer) and not isinstance(sessions, bool) and 0 < sessions < beyond:
         return list(range(first, first + int(sessions)))
-    many = isinstance(sessions, Sequence | np.ndarray) and not isinstance(sessions, str)
-    given: list[Any] = list(sessions) if many else []  # type: ignore
+    given: list[Any] = []
+    if isinstance(sessions, Sequence | np.ndarray) and not isinstance(sessions, str):
+        given = list(sessions)
     whole = all(isinstance(v, int | np.integer) and not isinstance(v, bool) and first <= v < beyond for v in given)
     if not given or not whole or len(set(given)) < len(given):
         raise InvalidSettingError(

@@ -12,7 +12,8 @@ import numpy as np
 
 from strategic_envs.baselines.q_learning.draws import CELLS
 from strategic_envs.baselines.q_learning.draws_compiled import uniform, word
-from strategic_envs.baselines.q_learning.sequential_loop import LOWEST, greedy_place, kept_on_disk, sources
+from strategic_envs.baselines.q_learning.sequential_loop import LOWEST, greedy_place, sources
+from strategic_envs.solvers.compiled import exact_loop
 
 __all__ = ["counterfactual_loop"]
 
@@ -82,4 +83,4 @@ def counterfactual_loop() -> Any:
                     mean[c, 0, i] += grid[i, recent[(t - 1 - back) % window, i]] / span
                     mean[c, 1, i] += profit[joint, i] / span
 
-    return kept_on_disk(play)
+    return exact_loop(play)

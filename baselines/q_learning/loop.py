@@ -37,6 +37,7 @@ from strategic_envs.baselines.q_learning.draws_compiled import (
     word,
 )
 from strategic_envs.baselines.q_learning.replay import draw
+from strategic_envs.solvers.compiled import exact_loop
 
 __all__ = [
     "BOLTZMANN",
@@ -239,7 +240,7 @@ def advance(n: int, memory: int, source: int, random_ties: bool, markets: bool, 
         clock[T], clock[STATE], clock[MARKET], clock[CALM], clock[VISITED] = t, s, d, calm, visited
         return stamp
 
-    return _kept(loop)
+    return exact_loop(loop)
 
 
 @_part
@@ -285,15 +286,7 @@ def first_values(random_ties: bool) -> Any:
                     best[i, s], greedy[i, s] = _lowest_best(q[i, s])
         return stamp
 
-    return _kept(ready)
-
-
-def _kept(function: Callable[..., Any]) -> Any:
-    settings: dict[str, Any] = {"error_model": "numpy", "nogil": True}
-    try:
-        return numba.njit(cache=True, **settings)(inspect.unwrap(function))
-    except RuntimeError:  # no folder to write to
-        return numba.njit(**settings)(inspect.unwrap(function))
+    return exact_loop(ready)
 
 
 @functools.cache

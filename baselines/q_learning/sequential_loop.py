@@ -18,8 +18,9 @@ import numpy as np
 from strategic_envs.baselines.q_learning import draws_compiled
 from strategic_envs.baselines.q_learning.draws import START
 from strategic_envs.baselines.q_learning.draws_compiled import explores, price, word
+from strategic_envs.solvers.compiled import exact_loop
 
-__all__ = ["HIGHEST", "LOWEST", "RANDOM", "greedy_place", "kept_on_disk", "sequential_loop", "sources"]
+__all__ = ["HIGHEST", "LOWEST", "RANDOM", "greedy_place", "sequential_loop", "sources"]
 
 LOWEST, HIGHEST, RANDOM = range(3)
 """Which of equally good prices is greedy."""
@@ -99,16 +100,7 @@ def sequential_loop() -> Any:
             if len(kept) > 0:
                 kept[c] = q
 
-    return kept_on_disk(play)
-
-
-def kept_on_disk(function: Callable[..., Any]) -> Any:
-    """Compiled without the interpreter's lock, and kept for the next process where there is a folder to write to."""
-    plain = inspect.unwrap(function)
-    try:
-        return numba.njit(plain, cache=True, nogil=True, error_model="numpy")
-    except RuntimeError:
-        return numba.njit(plain, nogil=True, error_model="numpy")
+    return exact_loop(play)
 
 
 @functools.cache

@@ -1,4 +1,4 @@
-"""How the loops of the solvers are compiled, and where the result is kept."""
+"""How loops are compiled, and where the result is kept."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any
 
 import numba
 
-__all__ = ["compiled"]
+__all__ = ["compiled", "exact_loop"]
 
 _SETTINGS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+_EXACT: dict[str, Any] = {"error_model": "numpy", "nogil": True}
 
 
 def compiled(function: Callable[..., Any]) -> Any:
@@ -29,8 +30,29 @@ def compiled(function: Callable[..., Any]) -> Any:
         >>> float(total(np.ones(3)))
         3.0
     """
+    return _kept(function, _SETTINGS)
+
+
+def exact_loop(function: Callable[..., Any]) -> Any:
+    """The same with every operation rounded as it is written; other threads may run meanwhile.
+
+    Args:
+        function: A function of arrays and numbers.
+
+    Example:
+        >>> import numpy as np
+        >>> @exact_loop
+        ... def total(x):
+        ...     return x.sum()
+        >>> float(total(np.ones(3)))
+        3.0
+    """
+    return _kept(function, _EXACT)
+
+
+def _kept(function: Callable[..., Any], settings: dict[str, Any]) -> Any:
     plain = inspect.unwrap(function)  # without checks of annotations that may have been wrapped around it
     try:
-        return numba.njit(cache=True, **_SETTINGS)(plain)
+        return numba.njit(cache=True, **settings)(plain)
     except RuntimeError:  # no folder to write to
-        return numba.njit(**_SETTINGS)(plain)
+        return numba.njit(**settings)(plain)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import inspect
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
 
 from strategic_envs.baselines.q_learning import draws_compiled
 from strategic_envs.baselines.q_learning.fast import exploring, occasions, rows, settling
 from strategic_envs.baselines.q_learning.fast.exploring import LANES, TABLE, explore_together, new_greedy_prices
 from strategic_envs.baselines.q_learning.fast.settling import put_back, settle, take_out
+from strategic_envs.solvers.compiled import exact_loop
 
 __all__ = ["play_sessions"]
 
@@ -69,11 +68,7 @@ def play_sessions() -> Any:
             )
         return stamp
 
-    settings: dict[str, Any] = {"error_model": "numpy", "nogil": True}
-    try:
-        return numba.njit(cache=True, **settings)(inspect.unwrap(play))
-    except RuntimeError:  # no folder to write to
-        return numba.njit(**settings)(inspect.unwrap(play))
+    return exact_loop(play)
 
 
 @functools.cache

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategic_envs.evaluators.collusion.graph import evaluate, loop
+from strategic_envs.evaluators.collusion.graph import evaluate
+from strategic_envs.solvers.compiled import exact_loop
 
 __all__ = ["ROUNDS", "policy_iteration"]
 
@@ -17,7 +18,7 @@ ROUNDS = 1000  # never met; a cap keeps rounding from making an endless loop
 BETTER = 1e-13  # what counts as strictly better, relative to values: a few hundred roundings
 
 
-@loop
+@exact_loop
 def policy_iteration(
     m, profit, delta, place, stride, firm, strategy, after, joint, value, best, mark, path, work, reward
 ):

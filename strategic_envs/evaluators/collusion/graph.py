@@ -8,37 +8,17 @@ takes half a second.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numba
 import numpy as np
 
 from strategic_envs.games.pricing.tables import PricingTables
+from strategic_envs.solvers.compiled import exact_loop
 
-__all__ = ["Codec", "codec", "cycle_from", "evaluate", "lead_to", "loop", "relative", "successors"]
-
-
-def loop(function: Callable[..., Any]) -> Any:
-    """The function compiled at its first call: other threads may run meanwhile, and sums are never reordered.
-
-    Example:
-        >>> import numpy as np
-        >>> @loop
-        ... def total(x):
-        ...     return x.sum()
-        >>> float(total(np.ones(3)))
-        3.0
-    """
-    plain = inspect.unwrap(function)  # without checks of annotations that may have been wrapped around it
-    try:
-        return numba.njit(plain, nogil=True, cache=True, error_model="numpy")
-    except RuntimeError:  # no folder to write to
-        return numba.njit(plain, nogil=True, error_model="numpy")
+__all__ = ["Codec", "codec", "cycle_from", "evaluate", "lead_to", "relative", "successors"]
 
 
-@loop
+@exact_loop
 def relative(change, base):
     """A change as a share of what it is measured by; of nothing, a whole one in its direction."""
     if base != 0.0:
@@ -69,7 +49,7 @@ def codec(tables: PricingTables) -> Codec:
     return Codec(shift.astype(np.int64), stride.astype(np.int64), (tables.m**firms).astype(np.int64))
 
 
-@loop
+@exact_loop
 def successors(shift, stride, place, strategy, after, joint):
     """Writes the next state and the joint price of every state when all firms follow `strategy (n, S)`."""
     for s in range(len(shift)):
@@ -80,7 +60,7 @@ def successors(shift, stride, place, strategy, after, joint):
         after[s], joint[s] = code, number
 
 
-@loop
+@exact_loop
 def evaluate(after, reward, delta, value, mark, path):
     """Writes the discounted value of every state: exact up to rounding, one pass over the states.
 
@@ -110,7 +90,7 @@ def evaluate(after, reward, delta, value, mark, path):
             value[path[back]] = reward[path[back]] + delta * value[after[path[back]]]
 
 
-@loop
+@exact_loop
 def cycle_from(after, state, mark, cycle):
     """Writes the cycle that play reaches from a state, from where it is entered on, and returns its length.
 
@@ -130,7 +110,7 @@ def cycle_from(after, state, mark, cycle):
             return length
 
 
-@loop
+@exact_loop
 def lead_to(after, end, path):
     """Writes, for every state, the number of the cycle it leads to (numbered from 0), and returns how many there are.
 

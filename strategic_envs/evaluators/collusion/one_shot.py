@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategic_envs.evaluators.collusion.graph import loop, relative
+from strategic_envs.evaluators.collusion.graph import relative
+from strategic_envs.solvers.compiled import exact_loop
 
 __all__ = ["one_shot_losses"]
 
 
-@loop
+@exact_loop
 def one_shot_losses(m, profit, delta, place, stride, strategy, after, joint, value, loss):
     """Writes `(max_a Q_i(s, a) - Q_i(s, sigma_i(s))) / |max_a Q_i(s, a)|` for every firm and state, 0 for a tie."""
     n, size = strategy.shape

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from strategic_envs.evaluators.collusion.graph import cycle_from, evaluate, loop, relative, successors
+from strategic_envs.evaluators.collusion.graph import cycle_from, evaluate, relative, successors
+from strategic_envs.solvers.compiled import exact_loop
 
 __all__ = ["deviate_sessions"]
 
 
-@loop
+@exact_loop
 def deviate_sessions(
     grid, profit, delta, shift, stride, place, strategies, states, firms, replies, price, by_position,
     cases, paths, figures, lengths,

@@ -5,15 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from strategic_envs.evaluators.collusion.exact import ROUNDS, policy_iteration
-from strategic_envs.evaluators.collusion.graph import cycle_from, evaluate, lead_to, loop, relative, successors
+from strategic_envs.evaluators.collusion.graph import cycle_from, evaluate, lead_to, relative, successors
 from strategic_envs.evaluators.collusion.one_shot import one_shot_losses
+from strategic_envs.solvers.compiled import exact_loop
 
 __all__ = ["TOLERANCE", "analyse_sessions"]
 
 TOLERANCE = 1e-10  # a relative loss below it is no loss: prices differ by far more, roundings by far less
 
 
-@loop
+@exact_loop
 def analyse_sessions(
     m, profit, delta, shift, stride, place, strategies, states,
     length, symmetric, price_share, profits, one_shot, loss, exact, share, replies, off_path, solved,

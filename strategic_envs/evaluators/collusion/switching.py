@@ -10,14 +10,15 @@ from __future__ import annotations
 import numpy as np
 
 from strategic_envs.evaluators.collusion.exact import BETTER, ROUNDS
-from strategic_envs.evaluators.collusion.graph import loop, relative
+from strategic_envs.evaluators.collusion.graph import relative
+from strategic_envs.solvers.compiled import exact_loop
 
 __all__ = ["judge_firm", "moves", "settle"]
 
 SWEEPS = 10_000_000  # far more than any discount factor below 1 - 1e-5 needs
 
 
-@loop
+@exact_loop
 def moves(m, shift, stride, place, present, strategy, after, joint):
     """Writes the successors `after (D, S)` and the joint price `(S,)` of every state under `strategy (n, S)`."""
     n, size = strategy.shape
@@ -31,7 +32,7 @@ def moves(m, shift, stride, place, present, strategy, after, joint):
                 after[d, s] += (strategy[i, s] if present[d, i] else m) * stride[i]
 
 
-@loop
+@exact_loop
 def settle(after, chance, reward, delta, value):
     """Writes the discounted value of every state, to rounding; returns whether the iteration ended by itself."""
     markets, size = after.shape
@@ -75,7 +76,7 @@ def settle(after, chance, reward, delta, value):
     return done
 
 
-@loop
+@exact_loop
 def judge_firm(m, profit, delta, stride, place, present, chance, strategy, after, joint, firm, loss, gain):
     """Writes a firm's one-shot loss and what an exact best response gains, both relative, in every state.
 
