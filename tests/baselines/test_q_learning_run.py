@@ -136,7 +136,8 @@ def test_an_interrupted_run_keeps_what_has_finished(tmp_path: Path) -> None:
         run_sessions(GAME, SHORT, 10, folder=tmp_path, on_done=interrupt, threads=2)
     found: list[Progress] = []
     ends = run_sessions(GAME, SHORT, 10, folder=tmp_path, on_done=found.append)
-    assert found[0].read >= 4
+    kept = found[0].read if found else 10  # the threads may have ended all ten before they were stopped
+    assert kept >= 4
     assert same(ends, run_sessions(GAME, SHORT, 10))
 
 
