@@ -1,0 +1,235 @@
+"""Training runs that can be compared: same batches, same first weights, time beside loss and accuracy.
+
+`fit` trains one network with one method and one seed. For the same seed every method starts at the same weights and
+sees the same minibatches.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from strategic_envs.agents.dgnopt.methods import Method, Settings, method
+from strategic_envs.data import Dataset, MinibatchSampler
+from strategic_envs.errors import InvalidSettingError
+from strategic_envs.seeding import child_seed
+
+__all__ = ["Epoch", "Run", "evaluate", "fit"]
+
+_EVALUATED_AT_ONCE = 1000
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch gave.
+
+    Args:
+        epoch: Its number, from 1.
+        loss: Mean training loss over its minibatches, each before its step.
+        accuracy: The share of test samples that are classified correctly after it.
+        seconds: Wall time of training up to here, in seconds; evaluation is not counted.
+        cpu_seconds: The same, of the processor.
+    """
+
+    epoch: int
+    loss: float
+    accuracy: float
+    seconds: float
+    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """One network trained with one method and one seed.
+
+    Args:
+        method: The method's name.
+        settings: All its settings.
+        seed: The seed.
+        rows: One for every finished epoch.
+        outcome: `finished`, or `diverged` if a number was not finite: then `rows` end before.
+
+    Example:
+        >>> run = Run("sgd", {}, 0, (Epoch(1, 1.2, 0.7, 2.0, 2.0), Epoch(2, 0.3, 0.9, 4.0, 4.0)), "finished")
+        >>> run.epochs_to(0.8), run.seconds_to(0.8), run.epochs_to(0.95), run.accuracy
+        (2, 4.0, None, 0.9)
+    """
+
+    method: str
+    settings: Settings
+    seed: int
+    rows: tuple[Epoch, ...]
+    outcome: str
+
+    @property
+    def diverged(self) -> bool:
+        """Whether a number was not finite."""
+        return self.outcome == "diverged"
+
+    @property
+    def accuracy(self) -> float:
+        """Test accuracy after the last epoch; NaN if the run diverged."""
+        return self.rows[-1].accuracy if self.rows and not self.diverged else float("nan")
+
+    @property
+    def loss(self) -> float:
+        """Mean training loss of the last epoch; NaN if the run diverged."""
+        return self.rows[-1].loss if self.rows and not self.diverged else float("nan")
+
+    def loss_at(self, epoch: int) -> float:
+        """Mean training loss of one epoch; NaN if the run did not get so far."""
+        return next((row.loss for row in self.rows if row.epoch == epoch), float("nan"))
+
+    def epochs_to(self, mark: float) -> int | None:
+        """The first epoch after which the test accuracy is at least `mark`; None if there is none."""
+        return next((row.epoch for row in self.rows if row.accuracy >= mark), None)
+
+    def seconds_to(self, mark: float) -> float | None:
+        """Wall time of training, in seconds, until the test accuracy is at least `mark`; None if it never is."""
+        return next((row.seconds for row in self.rows if row.accuracy >= mark), None)
+
+    def record(self) -> dict[str, Any]:
+        """The run in JSON's types; `Run.restore` reads it."""
+        return {**asdict(self), "settings": dict(self.settings)}
+
+    @classmethod
+    def restore(cls, record: dict[str, Any]) -> Run:
+        """The run of a `record`.
+
+        Example:
+            >>> run = Run("sgd", {"lr": 0.1}, 0, (Epoch(1, 1.2, 0.7, 2.0, 2.0),), "finished")
+            >>> Run.restore(run.record()) == run
+            True
+        """
+        rows = tuple(Epoch(**row) for row in record["rows"])
+        return cls(record["method"], record["settings"], record["seed"], rows, record["outcome"])
+
+
+def fit(
+    network: nn.Module | Callable[[], nn.Module],
+    how: str | Method,
+    train: Dataset,
+    test: Dataset,
+    *,
+    epochs: int,
+    batch: int = 128,
+    seed: int = 0,
+    settings: Settings | None = None,
+    gain: float | None = 0.8,
+    mark: float | None = None,
+    threads: int | None = None,
+    device: str | torch.device = "cpu",
+    steps: int | None = None,
+) -> Run:
+    """Trains a network for classification.
+
+    Args:
+        network: A module, trained in place, or what makes one.
+        how: A method or its name.
+        train: What it is trained on; the last incomplete minibatch of an epoch is dropped.
+        test: What its accuracy is measured on.
+        epochs: How many passes over the training samples.
+        batch: Samples in a minibatch.
+        seed: The seed of first weights, of minibatches and of what the method draws.
+        settings: What replaces the method's defaults.
+        gain: Weights are drawn anew, He's initialisation times this; None keeps the weights that the module has.
+        mark: If given, training ends with the first epoch whose test accuracy reaches it.
+        threads: Threads of torch; as they are if not given.
+        device: Where to compute.
+        steps: If given, an epoch has at most so many minibatches, for methods too slow for more.
+
+    Returns:
+        The run. A loss, an update or an output that is not finite ends it with the outcome `diverged`.
+
+    Raises:
+        InvalidSettingError: If `epochs` or `steps` is below 1, or a setting is none of the method's.
+        UnknownNameError: If there is no such method.
+        DataError: If the minibatch is larger than the data set.
+
+    Example:
+        >>> from strategic_envs.data import digits
+        >>> net = lambda: nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10))
+        >>> data = digits().flatten(), digits("test").flatten()
+        >>> fit(net, "adam", *data, epochs=3, settings={"lr": 0.01}).accuracy > 0.8
+        True
+    """
+    from strategic_envs.games.networks import initialise
+
+    for name, value in (("epochs", epochs), ("steps", steps)):
+        if value is not None and value < 1:
+            raise InvalidSettingError(f"got {name}={value}, expected a whole number from 1")
+    how = method(how) if isinstance(how, str) else how
+    module = (network if isinstance(network, nn.Module) else network()).to(device)
+    if gain is not None:
+        initialise(module, seed, gain=gain)
+    stepper = how.stepper(module, seed=seed, settings=settings)
+    sampler = MinibatchSampler(len(train), batch, child_seed(seed, "training"))
+    inputs, targets = train.inputs.to(device), train.targets.to(device)
+    n_steps = sampler.batches_per_epoch if steps is None else min(steps, sampler.batches_per_epoch)
+    rows: list[Epoch] = []
+    wall = cpu = 0.0
+    with _threads(threads):
+        for epoch in range(1, epochs + 1):
+            module.train()
+            clock, processor = time.perf_counter(), time.process_time()
+            losses, sound = [], True
+            for _ in range(n_steps):
+                chosen = sampler.next().to(device)
+                report = stepper.step(inputs[chosen], targets[chosen])
+                losses.append(report.loss)
+                sound = report.outcome != "diverged"
+                if not sound:
+                    break
+            loss = float(torch.stack(losses).mean())  # the only wait for the device in an epoch
+            wall, cpu = wall + time.perf_counter() - clock, cpu + time.process_time() - processor
+            accuracy, finite = evaluate(module, test)
+            if not (sound and finite and math.isfinite(loss)):
+                return Run(how.name, _all(how, settings), seed, tuple(rows), "diverged")
+            rows.append(Epoch(epoch, loss, accuracy, wall, cpu))
+            if mark is not None and accuracy >= mark:
+                break
+    return Run(how.name, _all(how, settings), seed, tuple(rows), "finished")
+
+
+@torch.no_grad()
+def evaluate(module: nn.Module, data: Dataset) -> tuple[float, bool]:
+    """The accuracy of a network, in evaluation mode, and whether all its outputs are finite.
+
+    Example:
+        >>> from strategic_envs.data import digits
+        >>> evaluate(nn.Sequential(nn.Flatten(), nn.Linear(64, 10)), digits("test"))[1]
+        True
+    """
+    was, device = module.training, next(module.parameters()).device
+    module.eval()
+    right, finite = torch.zeros((), dtype=torch.long, device=device), torch.ones((), dtype=torch.bool, device=device)
+    for begin in range(0, len(data), _EVALUATED_AT_ONCE):
+        part = slice(begin, begin + _EVALUATED_AT_ONCE)
+        outputs: Tensor = module(data.inputs[part].to(device))
+        right += (outputs.argmax(-1) == data.targets[part].to(device)).sum()
+        finite &= outputs.isfinite().all()
+    module.train(was)
+    return float(right) / len(data), bool(finite)
+
+
+def _all(how: Method, settings: Settings | None) -> dict[str, Any]:
+    return {**how.defaults, **(settings or {})}
+
+
+@contextmanager
+def _threads(count: int | None) -> Iterator[None]:
+    before = torch.get_num_threads()
+    if count is not None:
+        torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        if count is not None:
+            torch.set_num_threads(before)
