@@ -59,9 +59,9 @@ class Study:
         how: str | Method,
         *,
         seed: int,
-        epochs: int,
+        epochs: float,
         settings: Settings | None = None,
-        steps: int | None = None,
+        per_epoch: int = 1,
         validate: bool = False,
         **more: Any,
     ) -> Run:
@@ -72,13 +72,13 @@ class Study:
             seed: The seed.
             epochs: Passes over the training samples.
             settings: What replaces the method's defaults.
-            steps: The most minibatches of an epoch.
+            per_epoch: How many rows an epoch has.
             validate: Whether accuracy is that on validation samples instead of test samples.
             **more: Further arguments of `fit`; they do not tell runs apart.
         """
         how = method(how) if isinstance(how, str) else how
         wanted = {**how.defaults, **(settings or {})}
-        told = {"method": how.name, "settings": wanted, "seed": seed, "epochs": epochs, "steps": steps}
+        told = {"method": how.name, "settings": wanted, "seed": seed, "epochs": epochs, "per_epoch": per_epoch}
         key = json.dumps({**told, "validate": validate}, sort_keys=True)
         if key not in self._kept:
             measured = self.problem.validation if validate else self.problem.test
@@ -91,7 +91,7 @@ class Study:
                 batch=self._batch,
                 seed=seed,
                 settings=settings,
-                steps=steps,
+                per_epoch=per_epoch,
                 threads=self._threads,
                 device=self._device,
                 **more,
@@ -108,24 +108,21 @@ class Study:
         how: str | Method,
         *,
         seeds: Sequence[int],
-        epochs: int,
+        epochs: float,
         trials: int | None = None,
-        steps: int | None = None,
     ) -> Tuning:
         """Tries a method's grid on the validation samples, as `tuning.tune` does."""
         how = method(how) if isinstance(how, str) else how
 
         def one(how: Method, settings: Settings, seed: int) -> Run:
-            return self.run(how, seed=seed, epochs=epochs, settings=settings, steps=steps, validate=True)
+            return self.run(how, seed=seed, epochs=epochs, settings=settings, validate=True)
 
         return tune(how, one, seeds=seeds, trials=trials)
 
 
 def _line(run: Run) -> str:
     settings = ", ".join(f"{name}={value}" for name, value in run.settings.items())
-    if run.diverged or not run.rows:
-        return f"{run.method} ({settings}), seed {run.seed}: {run.outcome} after {len(run.rows)} epochs"
-    seconds = run.rows[-1].seconds
-    return (
-        f"{run.method} ({settings}), seed {run.seed}: {100 * run.accuracy:.2f}%, loss {run.loss:.4f}, {seconds:.1f} s"
-    )
+    last = run.rows[-1] if run.rows else None
+    epochs, seconds = (last.epoch, last.seconds) if last else (0.0, 0.0)
+    found = run.outcome if run.diverged else f"{100 * run.accuracy:.2f}%, loss {run.loss:.4f}"
+    return f"{run.method} ({settings}), seed {run.seed}: {found} after {epochs:g} epochs, {seconds:.1f} s"

@@ -28,17 +28,17 @@ _EVALUATED_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch gave.
+    """What training gave up to the end of an epoch, or of a part of one.
 
     Args:
-        epoch: Its number, from 1.
-        loss: Mean training loss over its minibatches, each before its step.
-        accuracy: The share of test samples that are classified correctly after it.
+        epoch: Passes over the training samples up to here.
+        loss: Mean training loss over the minibatches since the row before, each before its step.
+        accuracy: The share of test samples that are classified correctly.
         seconds: Wall time of training up to here, in seconds; evaluation is not counted.
         cpu_seconds: The same, of the processor.
     """
 
-    epoch: int
+    epoch: float
     loss: float
     accuracy: float
     seconds: float
@@ -53,7 +53,7 @@ class Run:
         method: The method's name.
         settings: All its settings.
         seed: The seed.
-        rows: One for every finished epoch.
+        rows: One for every finished epoch, or for parts of epochs.
         outcome: `finished`, or `diverged` if a number was not finite: then `rows` end before.
 
     Example:
@@ -80,15 +80,15 @@ class Run:
 
     @property
     def loss(self) -> float:
-        """Mean training loss of the last epoch; NaN if the run diverged."""
+        """Mean training loss of the last row; NaN if the run diverged."""
         return self.rows[-1].loss if self.rows and not self.diverged else float("nan")
 
-    def loss_at(self, epoch: int) -> float:
-        """Mean training loss of one epoch; NaN if the run did not get so far."""
+    def loss_at(self, epoch: float) -> float:
+        """Mean training loss of the row that ends with this epoch; NaN if there is none."""
         return next((row.loss for row in self.rows if row.epoch == epoch), float("nan"))
 
-    def epochs_to(self, mark: float) -> int | None:
-        """The first epoch after which the test accuracy is at least `mark`; None if there is none."""
+    def epochs_to(self, mark: float) -> float | None:
+        """The epochs until the test accuracy is at least `mark`; None if it never is."""
         return next((row.epoch for row in self.rows if row.accuracy >= mark), None)
 
     def seconds_to(self, mark: float) -> float | None:
@@ -118,7 +118,7 @@ def fit(
     train: Dataset,
     test: Dataset,
     *,
-    epochs: int,
+    epochs: float,
     batch: int = 128,
     seed: int = 0,
     settings: Settings | None = None,
@@ -126,7 +126,7 @@ def fit(
     mark: float | None = None,
     threads: int | None = None,
     device: str | torch.device = "cpu",
-    steps: int | None = None,
+    per_epoch: int = 1,
 ) -> Run:
     """Trains a network for classification.
 
@@ -135,21 +135,21 @@ def fit(
         how: A method or its name.
         train: What it is trained on; the last incomplete minibatch of an epoch is dropped.
         test: What its accuracy is measured on.
-        epochs: How many passes over the training samples.
+        epochs: How many passes over the training samples; 0.5 for half of one.
         batch: Samples in a minibatch.
         seed: The seed of first weights, of minibatches and of what the method draws.
         settings: What replaces the method's defaults.
         gain: Weights are drawn anew, He's initialisation times this; None keeps the weights that the module has.
-        mark: If given, training ends with the first epoch whose test accuracy reaches it.
+        mark: If given, training ends at the first row whose test accuracy reaches it.
         threads: Threads of torch; as they are if not given.
         device: Where to compute.
-        steps: If given, an epoch has at most so many minibatches, for methods too slow for more.
+        per_epoch: How many rows an epoch has.
 
     Returns:
         The run. A loss, an update or an output that is not finite ends it with the outcome `diverged`.
 
     Raises:
-        InvalidSettingError: If `epochs` or `steps` is below 1, or a setting is none of the method's.
+        InvalidSettingError: If there is not one step, `per_epoch` is below 1, or a setting is none of the method's.
         UnknownNameError: If there is no such method.
         DataError: If the minibatch is larger than the data set.
 
@@ -162,9 +162,6 @@ def fit(
     """
     from strategic_envs.games.networks import initialise
 
-    for name, value in (("epochs", epochs), ("steps", steps)):
-        if value is not None and value < 1:
-            raise InvalidSettingError(f"got {name}={value}, expected a whole number from 1")
     how = method(how) if isinstance(how, str) else how
     module = (network if isinstance(network, nn.Module) else network()).to(device)
     if gain is not None:
@@ -172,30 +169,29 @@ def fit(
     stepper = how.stepper(module, seed=seed, settings=settings)
     sampler = MinibatchSampler(len(train), batch, child_seed(seed, "training"))
     inputs, targets = train.inputs.to(device), train.targets.to(device)
-    n_steps = sampler.batches_per_epoch if steps is None else min(steps, sampler.batches_per_epoch)
     rows: list[Epoch] = []
     wall = cpu = 0.0
+    outcome, done = "finished", 0
     with _threads(threads):
-        for epoch in range(1, epochs + 1):
+        for end in _ends(sampler.batches_per_epoch, epochs, per_epoch):
             module.train()
             clock, processor = time.perf_counter(), time.process_time()
             losses, sound = [], True
-            for _ in range(n_steps):
+            while sound and done < end:
                 chosen = sampler.next().to(device)
                 report = stepper.step(inputs[chosen], targets[chosen])
                 losses.append(report.loss)
-                sound = report.outcome != "diverged"
-                if not sound:
-                    break
-            loss = float(torch.stack(losses).mean())  # the only wait for the device in an epoch
+                sound, done = report.outcome != "diverged", done + 1
+            loss = float(torch.stack(losses).mean())  # the only wait for the device
             wall, cpu = wall + time.perf_counter() - clock, cpu + time.process_time() - processor
             accuracy, finite = evaluate(module, test)
             if not (sound and finite and math.isfinite(loss)):
-                return Run(how.name, _all(how, settings), seed, tuple(rows), "diverged")
-            rows.append(Epoch(epoch, loss, accuracy, wall, cpu))
+                outcome = "diverged"
+                break
+            rows.append(Epoch(done / sampler.batches_per_epoch, loss, accuracy, wall, cpu))
             if mark is not None and accuracy >= mark:
                 break
-    return Run(how.name, _all(how, settings), seed, tuple(rows), "finished")
+    return Run(how.name, {**how.defaults, **(settings or {})}, seed, tuple(rows), outcome)
 
 
 @torch.no_grad()
@@ -219,8 +215,16 @@ def evaluate(module: nn.Module, data: Dataset) -> tuple[float, bool]:
     return float(right) / len(data), bool(finite)
 
 
-def _all(how: Method, settings: Settings | None) -> dict[str, Any]:
-    return {**how.defaults, **(settings or {})}
+def _ends(batches: int, epochs: float, per_epoch: int) -> list[int]:
+    """After which steps there is a row: so many times an epoch, and at the end."""
+    total = round(epochs * batches)
+    if total < 1 or per_epoch < 1:
+        raise InvalidSettingError(
+            f"got epochs={epochs} of {batches} minibatches and per_epoch={per_epoch}, expected one step and one row at "
+            "least: ask for more epochs"
+        )
+    ends = {round(k * batches / per_epoch) for k in range(1, math.ceil(epochs * per_epoch) + 1)}
+    return sorted({end for end in ends if 0 < end < total} | {total})
 
 
 @contextmanager

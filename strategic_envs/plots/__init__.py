@@ -15,10 +15,12 @@ from strategic_envs.plots.pricing import (
 )
 from strategic_envs.plots.robustness import plot_adversarial_examples, plot_robustness
 from strategic_envs.plots.supports import draw_supports
+from strategic_envs.plots.training import LearningCurves, plot_training
 from strategic_envs.plots.trajectories import draw_trajectories, plot_trajectories
 
 __all__ = [
     "COLOURS",
+    "LearningCurves",
     "draw_counts",
     "draw_coverage",
     "draw_curves",
@@ -35,6 +37,7 @@ __all__ = [
     "plot_coverage",
     "plot_curves",
     "plot_robustness",
+    "plot_training",
     "plot_trajectories",
     "save",
     "share_legend",
