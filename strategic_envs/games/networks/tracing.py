@@ -1,0 +1,239 @@
+"""The graph of a torch module's forward pass: which layers run on what, found by `torch.fx` without any data."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.proxy import TraceError
+
+from strategic_envs.errors import InvalidGameError
+from strategic_envs.games.networks.refusals import (
+    check_function,
+    check_method,
+    check_modules,
+    in_place_operator,
+    refuse,
+)
+
+__all__ = ["Graph", "trace"]
+
+_IN_PLACE_OPERATORS = {
+    **{"iadd": "+", "isub": "-", "imul": "*", "imatmul": "@", "itruediv": "/", "ifloordiv": "//", "imod": "%"},
+    **{"ipow": "**", "iand": "&", "ior": "|", "ixor": "^", "ilshift": "<<", "irshift": ">>"},
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A forward pass.
+
+    Args:
+        module: The module.
+        nodes: What is computed, in order; the first is the input. Every node is needed for the output.
+        output: The node whose value is the module's output.
+        constants: Tensors that the forward pass makes without looking at its input, by the name of their node's target.
+    """
+
+    module: nn.Module
+    nodes: tuple[fx.Node, ...]
+    output: fx.Node
+    constants: dict[str, Tensor] = field(default_factory=dict)
+
+
+class _Proxy(fx.Proxy):
+    """A stand-in for a tensor that knows when it is written to; fx would take `x += y` for `x = x + y`."""
+
+    def __setitem__(self, key: object, value: object) -> None:
+        raise in_place_operator(self.tracer.where, "[]")  # pyright: ignore[reportAttributeAccessIssue]
+
+
+def _refuse_operator(symbol: str) -> Callable[[_Proxy, object], _Proxy]:
+    def method(self: _Proxy, other: object) -> _Proxy:
+        raise in_place_operator(self.tracer.where, symbol)  # pyright: ignore[reportAttributeAccessIssue]
+
+    return method
+
+
+for _name, _symbol in _IN_PLACE_OPERATORS.items():
+    setattr(_Proxy, f"__{_name}__", _refuse_operator(_symbol))
+
+
+class _Tracer(fx.Tracer):
+    """Records a forward pass; layers of torch are single calls, modules that are put together of others are entered."""
+
+    def __init__(self, unsupported: str) -> None:
+        super().__init__()
+        self.unsupported = unsupported
+        self.constants: dict[str, Tensor] = {}
+
+    @property
+    def where(self) -> str:
+        """The module whose forward is being recorded, for messages."""
+        path = self.scope.module_path
+        kind = self.scope.module_type.__name__ if path else type(self.root).__name__
+        return f"in {path} ({kind})" if path else f"in the module's forward ({kind})"
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        if (type(m).forward.__module__ or "").startswith("torch.nn.") and not isinstance(m, nn.Sequential):
+            return True
+        return self.unsupported == "gradient" and next(m.parameters(recurse=False), None) is not None
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        raise refuse(
+            self.where,
+            f"an `if`, `while` or `assert` asks for the value of {obj.node.name}, which is known only when data runs, "
+            "but the stages are cut before: use torch.where, or put what does not depend on the data in __init__",
+        )
+
+    def iter(self, obj: fx.Proxy) -> Iterator[Any]:
+        try:
+            return super().iter(obj)
+        except TraceError as error:
+            raise refuse(
+                self.where,
+                f"a loop runs over {obj.node.name}, whose length is known only when data runs: write operations on "
+                "whole tensors, or unpack it as in `a, b = x.shape`",
+            ) from error
+
+    def create_arg(self, a: Any) -> Any:
+        if isinstance(a, nn.Parameter):
+            name = next((n for n, p in self.root.named_parameters() if p is a), "a parameter")
+            if a.requires_grad:
+                raise self._raw(name)
+        elif isinstance(a, Tensor) and not any(a is b for b in self.root.buffers()):
+            if a.requires_grad:
+                raise self._raw("a tensor made of parameters")
+            if a not in self.tensor_attrs:
+                target = next(
+                    (t for t, known in self.constants.items() if known is a), f"constant:{len(self.constants)}"
+                )
+                self.constants[target] = a
+                return self.create_node("get_attr", target, (), {})
+        return super().create_arg(a)
+
+    def _raw(self, name: str) -> InvalidGameError:
+        return refuse(
+            self.where,
+            f"{name} is read as a raw nn.Parameter, not by a layer of torch, so it has no player. Write it as an "
+            "nn.Linear, convolution or norm, freeze it with requires_grad_(False), or give unsupported='gradient', "
+            "which keeps the submodule that owns it whole",
+        )
+
+    def create_node(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> fx.Node:
+        if kind == "call_function":
+            check_function(self.where, target, args, kwargs)
+        elif kind == "call_method":
+            check_method(self.where, str(target), kwargs)
+        if not torch.is_grad_enabled():
+            raise refuse(
+                self.where,
+                "it switches gradients off (torch.no_grad), which the stages would not see: use .detach(), or freeze "
+                "the layers with requires_grad_(False)",
+            )
+        if torch.is_autocast_enabled("cpu"):
+            raise refuse(self.where, "it switches autocast on, which the stages would not see: do so around the step")
+        return super().create_node(kind, target, args, kwargs, *rest, **named)
+
+
+@contextmanager
+def _mode(module: nn.Module, training: bool) -> Iterator[None]:
+    before = [(m, m.training) for m in module.modules()]
+    for m, _ in before:
+        m.training = training
+    try:
+        yield
+    finally:
+        for m, was in before:
+            m.training = was
+
+
+def trace(module: nn.Module, unsupported: str = "refuse") -> Graph:
+    """Records the forward pass of a module.
+
+    It is recorded twice, in training and in evaluation mode: a forward that asks for `self.training` itself would be
+    cut into stages that are wrong in the other mode, so it is refused.
+
+    Args:
+        module: The module; it is not changed.
+        unsupported: `gradient` keeps modules with raw parameters whole.
+
+    Raises:
+        InvalidGameError: If the forward pass cannot be recorded, or would not be the same when run in parts.
+    """
+    if not isinstance(module, nn.Module):
+        raise InvalidGameError(f"got a {type(module).__name__}, expected a torch.nn.Module")
+    check_modules(module)
+    if (type(module).forward.__module__ or "").startswith("torch.nn.") and not isinstance(module, nn.Sequential):
+        module = nn.Sequential(module)  # a single layer has no inside: it becomes a chain of one
+    graphs = []
+    for training in (True, False):
+        with _mode(module, training):
+            graphs.append(_record(module, unsupported))
+    first, second = graphs
+    if _outline(first) != _outline(second):
+        raise refuse(
+            f"the module's forward ({type(module).__name__})",
+            "it does other things in training than in evaluation mode, which stages that are cut once cannot: leave "
+            "that to layers (nn.Dropout, nn.BatchNorm), or give a module that does one of the two",
+        )
+    return first
+
+
+def _outline(graph: Graph) -> list[str]:
+    return [f"{n.op} {n.target} {n.args} {n.kwargs}" for n in graph.nodes]
+
+
+def _record(module: nn.Module, unsupported: str) -> Graph:
+    tracer = _Tracer(unsupported)
+    defaults = {
+        name: p.default
+        for name, p in inspect.signature(module.forward).parameters.items()
+        if p.default is not inspect.Parameter.empty
+    }
+    before = torch.get_rng_state()
+    try:
+        with torch.enable_grad():
+            graph = tracer.trace(module, concrete_args=defaults or None)
+    except InvalidGameError:
+        raise
+    except Exception as error:  # whatever the user's code raises when it gets no numbers
+        raise refuse(
+            f"the module's forward ({type(module).__name__})",
+            f"torch.fx could not follow it without data ({type(error).__name__}: {error}). Operations that need the "
+            "numbers themselves (float(x), int(x), len(x), numpy, a loop over x) are out of reach: use tensor "
+            "operations, or give the module's part that has none",
+        ) from error
+    if not torch.equal(before, torch.get_rng_state()):
+        raise refuse(f"the module's forward ({type(module).__name__})", "it draws random numbers: use nn.Dropout")
+    return _needed(module, graph, tracer.constants)
+
+
+def _needed(module: nn.Module, graph: fx.Graph, constants: dict[str, Tensor]) -> Graph:
+    """The nodes that the output needs."""
+    what = f"the module's forward ({type(module).__name__})"
+    (result,) = next(node for node in graph.nodes if node.op == "output").args
+    if not isinstance(result, fx.Node):
+        kind = f"{len(result)} outputs" if isinstance(result, tuple | list | dict) else f"the output {result!r}"
+        raise refuse(what, f"got {kind}, expected one tensor: wrap the module in one that returns what the loss reads")
+    needed: set[fx.Node] = set()
+    todo = [result]
+    while todo:
+        node = todo.pop()
+        if node not in needed:
+            needed.add(node)
+            todo += node.all_input_nodes
+    inputs = [node for node in graph.nodes if node.op == "placeholder" and node in needed]
+    if len(inputs) != 1:
+        raise refuse(what, f"its output depends on {len(inputs)} inputs, expected one tensor with the samples first")
+    nodes = [node for node in graph.nodes if node in needed]
+    nodes.remove(inputs[0])
+    return Graph(module, (inputs[0], *nodes), result, constants)
