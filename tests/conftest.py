@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(group))
         if "gpu" in item.keywords and not torch.cuda.is_available():
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
-        if "data" in item.keywords and not os.environ.get("STRATEGIC_ENVS_DATA"):
+        if item.get_closest_marker("data") and not os.environ.get("STRATEGIC_ENVS_DATA"):
             item.add_marker(pytest.mark.skip(reason="needs STRATEGIC_ENVS_DATA, a folder with the data files"))
 
 

@@ -56,9 +56,9 @@ def test_digits_split_is_a_partition_of_the_1797_samples() -> None:
 
 
 def test_digits_without_scikit_learn_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    from strategic_envs import data
+    from strategic_envs.data import handwriting
 
-    data._digits.cache_clear()
+    handwriting._digits.cache_clear()
     import sys
 
     monkeypatch.setitem(sys.modules, "sklearn", None)
