@@ -4,7 +4,7 @@ Global gaps are of the play that the parameters amount to now. The CCE gap is of
 are points of the game's sets, all profiles played so far counting alike, and of present play otherwise. The local Nash
 gap is of present parameters, the local CCE gap of the run: both by the learners' own parameters. On a joint set, where
 what a player may play depends on the others, both CCE gaps are of present play. So is the local CCE gap where players
-ascend more than their own utility, since the fields of such a run are not those of the game.
+ascend another thing than their own utility, since the fields of such a run are not those of the game.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def judge(task: Task, x: Profile, accumulator: FieldAccumulator, history: Sequen
     now = gains(task.game, play)
     run = gains(task.game, Empirical.uniform([torch.stack(t) for t in zip(*history, strict=True)])) if history else now
     local_nash = task.local_nash(modules)
-    own = not (tied or task.regularisation.active)  # the run's fields are of the players' own utilities
+    own = task.ascends_own and not tied  # the run's fields are of the players' own utilities
     local_cce = accumulator.gap(task.sets) if accumulator.weight is not None and own else local_nash
     n = len(now.gain)
     return {

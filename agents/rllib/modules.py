@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from strategic_envs.seeding import torch_stream
 
 __all__ = [
+    "Constant",
     "Coordinates",
     "Logits",
     "MaskedNetwork",
@@ -148,3 +149,29 @@ class Coordinates(TorchRLModule):
 
 class Logits(Coordinates):
     """A mixed strategy of a one-shot game: the softmax of a vector of logits."""
+
+
+class Constant(TorchRLModule):
+    """What a perceptron answers to a constant: a strategy of a one-shot game, made by layers.
+
+    `model_config`: `hidden` (sizes of hidden layers), `seed`, `player`, and `start`, an array: the output at the
+    start, which the bias of the last layer is set to give. The output is the same for every row of the batch.
+    """
+
+    def setup(self) -> None:
+        options = self.model_config
+        stream = torch_stream(options["seed"], "module", options["player"])
+        start = torch.as_tensor(options["start"])
+        self.network = perceptron(1, options["hidden"], len(start), stream).to(start.dtype)
+        with torch.no_grad():
+            self.network[-1].bias += start - self.network(torch.ones(1, 1, dtype=start.dtype))[0]
+
+    def output(self) -> Tensor:
+        """The output, one vector."""
+        weight: Any = self.network[0].weight
+        return self.network(weight.new_ones(1, 1))[0]
+
+    def _forward(self, batch: Mapping[str, Any], **kwargs: Any) -> dict[str, Tensor]:
+        seen = batch.get(Columns.OBS)
+        rows = len(seen) if isinstance(seen, Tensor) else 1
+        return {Columns.ACTION_DIST_INPUTS: self.output().expand(rows, -1)}

@@ -22,6 +22,7 @@ __all__ = [
     "draw_actions",
     "leave_one_out",
     "score_objective",
+    "softmax_slope",
     "sum_by",
     "sum_scores",
 ]
@@ -129,3 +130,15 @@ def score_objective(logits: Float[Tensor, "R A"], coefficient: Float[Tensor, "R 
     """`sum c log softmax(logits)`: its gradient is the policy gradient. Pairs that never occurred do not count."""
     log_probability = logits.log_softmax(-1).masked_fill(coefficient == 0, 0.0)
     return (coefficient.to(logits.dtype) * log_probability).sum()
+
+
+def softmax_slope(policy: Float[Tensor, "R A"], slope: Float[Tensor, "R A"]) -> Float[Tensor, "R A"]:
+    """The derivative in the logits of what has this slope in the probabilities: `p (s - <p, s>)`.
+
+    Its rows sum to zero, so as the coefficients of scores it has itself as gradient in the logits.
+
+    Example:
+        >>> softmax_slope(torch.tensor([[0.5, 0.5]]), torch.tensor([[2.0, 0.0]]))
+        tensor([[ 0.5000, -0.5000]])
+    """
+    return policy * (slope - (policy * slope).sum(-1, keepdim=True))

@@ -34,11 +34,14 @@ def task_for(game: Any, options: Options) -> Task:
     from strategic_envs.agents.rllib.tasks.layers import LayersTask
     from strategic_envs.agents.rllib.tasks.logits import LogitsTask
     from strategic_envs.agents.rllib.tasks.markov import MarkovTask
+    from strategic_envs.agents.rllib.tasks.one_shot_network import FiniteNetworkTask, PointNetworkTask
     from strategic_envs.agents.rllib.tasks.turn_based import TurnBasedTask
     from strategic_envs.games.kinds.dynamic import DynamicGame
 
     if isinstance(game, DynamicGame):
         return LayersTask(game, options)
+    if isinstance(game, Game) and options.strategy == "network":
+        return FiniteNetworkTask(game, options) if isinstance(game, NormalFormGame) else PointNetworkTask(game, options)
     if isinstance(game, NormalFormGame) and options.strategy != "coordinates":
         return LogitsTask(game, options)
     if isinstance(game, Game):

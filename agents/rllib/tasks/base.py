@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
@@ -21,8 +21,9 @@ from torch import Tensor
 
 from strategic_envs.agents.dynamics import Dynamic, Oracle, run
 from strategic_envs.agents.rllib.modules import flat_parameters, load_parameters
-from strategic_envs.agents.rllib.regularisation import Regularisation
 from strategic_envs.agents.rllib.sampling import Scores, score_objective
+from strategic_envs.agents.rllib.sharing import sharing
+from strategic_envs.agents.rllib.tasks.options import Options
 from strategic_envs.errors import InvalidSettingError, OracleError
 from strategic_envs.evaluators.gap import Gap
 from strategic_envs.play import Empirical, Independent, TabularPlay
@@ -35,53 +36,6 @@ DERIVATIVES = ("jvp", "vjp", "hessian", "jacobian", "utilities", "welfare_gradie
 """What an oracle may give beside the field and the projection."""
 
 Play = Independent | Empirical | TabularPlay
-
-
-@dataclass(frozen=True)
-class Options:
-    """The settings of a task; None means the default of the kind of game.
-
-    Args:
-        seed: The seed of starts, networks and samples.
-        strategy: `"logits"` or `"coordinates"`, where a game allows both.
-        field: `"exact"`, `"sampled"`, or `"drawn"`: exact on data that are drawn anew for every call.
-        games: How many games one sample plays.
-        horizon: Periods of a Markov game that is sampled.
-        minibatch: Rows of data in an iteration's minibatch (layers); 0 means all of them.
-        hidden: Sizes of the hidden layers of policy networks.
-        start: The start, one list of numbers a player, for strategies that are vectors.
-        entropy: The weight of own entropy, or how it falls, and
-        exploring_starts: the share of games that start anywhere: see `Regularisation`.
-    """
-
-    seed: int = 0
-    strategy: Literal["logits", "coordinates"] | None = None
-    field: Literal["exact", "sampled", "drawn"] | None = None
-    games: int | None = None
-    horizon: int | None = None
-    minibatch: int | None = None
-    hidden: tuple[int, ...] | None = None
-    start: Sequence[Sequence[float]] | None = None
-    entropy: float | Sequence[float] | None = None
-    exploring_starts: float | None = None
-
-    def __post_init__(self) -> None:
-        self.regularisation()
-        for name in ("games", "horizon"):
-            value = getattr(self, name)
-            if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
-                raise InvalidSettingError(f"{name}: got {value!r}, expected a whole number >= 1")
-        if self.minibatch is not None and (not isinstance(self.minibatch, int) or self.minibatch < 0):
-            raise InvalidSettingError(f"minibatch: got {self.minibatch!r}, expected rows of data, or 0 for all of them")
-        if self.field not in (None, "exact", "sampled", "drawn"):
-            raise InvalidSettingError(f"field: got {self.field!r}, expected 'exact', 'sampled' or 'drawn'")
-        if self.strategy not in (None, "logits", "coordinates"):
-            raise InvalidSettingError(f"strategy: got {self.strategy!r}, expected 'logits' or 'coordinates'")
-
-    def regularisation(self) -> Regularisation:
-        """What is ascended beside own utility."""
-        given = {"entropy": self.entropy, "exploring_starts": self.exploring_starts}
-        return Regularisation(**{name: value for name, value in given.items() if value is not None})
 
 
 @dataclass(frozen=True)
@@ -154,6 +108,16 @@ class Task(ABC):
                 f"{game.name}: got entropy={options.entropy!r} and exploring_starts={options.exploring_starts!r}, "
                 "which only turn-based games have: leave them out"
             )
+
+    @cached_property
+    def paid(self) -> Any:
+        """The game whose payoffs are ascended: the game itself, or the one in which everybody is paid the sum."""
+        return self.game if self.options.objective == "own" else sharing(self.game)
+
+    @property
+    def ascends_own(self) -> bool:
+        """Whether what players ascend is their own utility in the game, and nothing else."""
+        return self.options.objective == "own" and not self.regularisation.active
 
     @property
     def players(self) -> tuple[str, ...]:
@@ -278,13 +242,23 @@ class Task(ABC):
         """The logits that a player's module gives the observations of a sample."""
         raise NotImplementedError
 
+    def objective(self, module: TorchRLModule, scores: Scores) -> Tensor:
+        """A number whose gradient in the module's parameters is the policy gradient that the scores are about."""
+        return score_objective(self.scores(module, scores), scores.coefficient)
+
     def estimate(self, modules: Sequence[TorchRLModule], players: Sequence[int], sample: Sample) -> list[Tensor]:
         """The policy gradient of each of `players` from a sample, flat; opponents do not enter."""
-        gradients = []
-        for i in players:
-            objective = score_objective(self.scores(modules[i], sample.scores[i]), sample.scores[i].coefficient)
-            gradients.append(flat_gradient(objective, modules[i]))
-        return gradients
+        return [flat_gradient(self.objective(modules[i], sample.scores[i]), modules[i]) for i in players]
+
+    def exact_scores(self, modules: Sequence[TorchRLModule], draw: Draw | None) -> Sample:
+        """The exact gradient in the form of a sample, where strategies are networks: for `estimate`.
+
+        The observations are all that there are, the coefficients the derivatives in the networks' outputs.
+
+        Raises:
+            InvalidSettingError: If strategies are no networks.
+        """
+        raise InvalidSettingError(f"{self.game.name}: strategies that are {self.parameterisation} have no layers")
 
     @abstractmethod
     def play(self, modules: Sequence[TorchRLModule]) -> Play:

@@ -49,7 +49,9 @@ class CoordinatesTask(Task):
 
     def __init__(self, game: Game, options: Options) -> None:
         if options.strategy == "logits":
-            raise InvalidSettingError(f"{game.name}: got strategy='logits', expected 'coordinates' for this game")
+            raise InvalidSettingError(
+                f"{game.name}: got strategy='logits', expected 'coordinates' or 'network' for this game"
+            )
         if callable(getattr(game, "draw", None)):
             self.fields = ("drawn", "exact")
         super().__init__(game, options)

@@ -36,8 +36,10 @@ class LayersTask(Task):
     game: DynamicGame
 
     def __init__(self, game: DynamicGame, options: Options) -> None:
-        if options.strategy == "logits":
-            raise InvalidSettingError(f"{game.name}: got strategy='logits', expected the layers' weights: leave it out")
+        if options.strategy in ("logits", "network"):
+            raise InvalidSettingError(
+                f"{game.name}: got strategy={options.strategy!r}, expected the layers' weights: leave it out"
+            )
         super().__init__(game, options)
         self.sets = game.sets
         self._minibatch: tuple[int, DynamicGame] | None = None

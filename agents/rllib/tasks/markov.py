@@ -16,7 +16,7 @@ from torch import Tensor
 
 from strategic_envs.agents.rllib.modules import SoftmaxNetwork
 from strategic_envs.agents.rllib.rollout_markov import Policy, rollout_markov
-from strategic_envs.agents.rllib.sampling import Scores
+from strategic_envs.agents.rllib.sampling import Scores, softmax_slope
 from strategic_envs.agents.rllib.tasks.base import Draw, Sample, Task, flat_gradient
 from strategic_envs.evaluators.tabular import tabular_fields, welfare_fields
 from strategic_envs.games.kinds.markov import MarkovGame
@@ -56,7 +56,7 @@ class MarkovTask(Task):
     def sample(self, modules: Sequence[TorchRLModule], generator: torch.Generator, draw: Draw | None = None) -> Sample:
         games, horizon = self.options.games or _GAMES, self.options.horizon or _HORIZON
         policies = [_inference(m) for m in modules]
-        return Sample(rollout_markov(self.game, policies, games, horizon, generator), games * horizon)
+        return Sample(rollout_markov(self.paid, policies, games, horizon, generator), games * horizon)
 
     def scores(self, module: TorchRLModule, scores: Scores) -> Tensor:
         return module.forward_train({Columns.OBS: scores.obs})[Columns.ACTION_DIST_INPUTS]
@@ -65,6 +65,19 @@ class MarkovTask(Task):
         tables = self._tables(modules)
         slopes = tabular_fields(self.game, TabularPlay(tuple(t.detach().cpu() for t in tables)))
         return [flat_gradient(tables[i], modules[i], slopes[i].to(tables[i])) for i in players]
+
+    def exact_scores(self, modules: Sequence[TorchRLModule], draw: Draw | None) -> Sample:
+        with torch.no_grad():
+            policies = [t.detach().cpu() for t in self._tables(modules)]
+        shared = self.options.objective == "welfare" and draw is not None
+        fields = welfare_fields if shared else tabular_fields
+        slopes = fields(self.game, TabularPlay(tuple(policies)))
+        states = torch.arange(self.game.n_states)
+        scores = [
+            Scores(self.game.observe(states, i), None, softmax_slope(policies[i], slope))
+            for i, slope in enumerate(slopes)
+        ]
+        return Sample(scores, 0).to(next(modules[0].parameters()).device)
 
     def provides(self, what: str) -> bool:
         return what == "welfare_gradient" or super().provides(what)

@@ -18,7 +18,7 @@ from torch import Tensor
 from strategic_envs.agents.rllib.exact_turn_based import regularised_fields
 from strategic_envs.agents.rllib.modules import MaskedNetwork, TableOfLogits, observation_keys
 from strategic_envs.agents.rllib.rollout_turn_based import rollout_turn_based
-from strategic_envs.agents.rllib.sampling import Scores
+from strategic_envs.agents.rllib.sampling import Scores, softmax_slope
 from strategic_envs.agents.rllib.seats import MaskedPolicy, policy_tables, seats
 from strategic_envs.agents.rllib.tasks.base import Draw, Options, Sample, Task, flat_gradient
 from strategic_envs.errors import InvalidSettingError
@@ -79,7 +79,7 @@ class TurnBasedTask(Task):
     def sample(self, modules: Sequence[TorchRLModule], generator: torch.Generator, draw: Draw | None = None) -> Sample:
         policies = [_inference(m) for m in modules]
         games, shaped = self.options.games or _GAMES, self._shaping(draw)
-        return Sample(*rollout_turn_based(self.game, policies, games, generator, **shaped))
+        return Sample(*rollout_turn_based(self.paid, policies, games, generator, **shaped))
 
     def scores(self, module: TorchRLModule, scores: Scores) -> Tensor:
         seen = {"observation": scores.obs, "action_mask": scores.mask}
@@ -87,17 +87,30 @@ class TurnBasedTask(Task):
 
     def exact(self, modules: Sequence[TorchRLModule], players: Sequence[int], draw: Draw | None) -> list[Tensor]:
         logits = self._logits(modules)
-        tables = policy_tables(self.game, [t.detach().cpu() for t in logits])
-        shaping = self._shaping(draw)
-        if any(shaping.values()):
-            slopes = regularised_fields(self.game, tables, **shaping)
-        else:
-            slopes = tabular_fields(self.game, TabularPlay(tables))
+        slopes = self._slopes(logits, self.game, draw)
         gradients = []
         for i in players:
             slope = slopes[i][seats(self.game, _CPU)[i].rows].to(logits[i].device)
             gradients.append(flat_gradient(logits[i].double().softmax(-1), modules[i], slope))
         return gradients
+
+    def exact_scores(self, modules: Sequence[TorchRLModule], draw: Draw | None) -> Sample:
+        with torch.no_grad():
+            logits = self._logits(modules)
+        slopes, own = self._slopes(logits, self.paid, draw), seats(self.game, logits[0].device)
+        scores = []
+        for z, slope, seat in zip(logits, slopes, own, strict=True):
+            here = slope.to(z.device)[seat.rows]
+            scores.append(Scores(seat.obs, seat.mask, softmax_slope(z.double().softmax(-1), here)))
+        return Sample(scores, 0)
+
+    def _slopes(self, logits: Sequence[Tensor], game: TurnBasedGame, draw: Draw | None) -> Sequence[Tensor]:
+        """Every player's gradient in the entries of its policy table, on the CPU."""
+        tables = policy_tables(game, [t.detach().cpu() for t in logits])
+        shaping = self._shaping(draw)
+        if any(shaping.values()):
+            return regularised_fields(game, tables, **shaping)
+        return tabular_fields(game, TabularPlay(tables))
 
     def _shaping(self, draw: Draw | None) -> dict[str, float]:
         """What is ascended beside the player's own utility in a step; nothing in a measurement, which has no draw."""
