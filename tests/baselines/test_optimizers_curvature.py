@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from strategic_envs.baselines.optimizers.curvature import KFAC, RMS, Adam, Curvature, Identity
+from strategic_envs.baselines.optimizers.curvature import EKFAC, KFAC, RMS, Adam, Curvature, Identity
 from strategic_envs.baselines.optimizers.curvature.kfac import damp, inverse
 from strategic_envs.baselines.optimizers.layers import locations, patches, wgrad
 from strategic_envs.errors import CheckpointError, InvalidSettingError
@@ -21,6 +21,9 @@ MAKERS: dict[str, Callable[[], Curvature]] = {
     "rms": lambda: RMS(eps=1e-3),
     "adam": lambda: Adam(eps=1e-3),
     "kfac": lambda: KFAC(damping=0.1, every=3, first=2),
+    "ekfac": lambda: EKFAC(damping=0.1, every=3, first=2),
+    "ekfac running": lambda: EKFAC(damping=0.1, every=3, first=2, scale="running"),
+    "ekfac running on": lambda: EKFAC(damping=0.1, every=3, first=2, scale="running", restart=False),
 }
 SHAPES: dict[str, tuple[Callable[[], nn.Module], str, tuple[int, ...]]] = {
     "linear": (lambda: nn.Linear(4, 3), "linear", (4,)),
@@ -119,6 +122,46 @@ def test_the_kronecker_product_is_the_fisher_matrix_where_inputs_and_gradients_a
     assert bool((torch.kron(B, A) - fisher).norm() < 1e-12 * fisher.norm()) == equal
 
 
+@pytest.mark.parametrize("kind", ["linear", "conv"])
+def test_ekfac_measures_the_scales_of_this_batch_along_the_eigenvectors(kind: str) -> None:
+    unit, ekfac = layer(kind), EKFAC(damping=0.3, every=3, first=1)
+    run(ekfac, unit, range(2))  # the second batch only has its scales measured, along the eigenvectors of the first
+    (a, h, _), (b, k, g) = batch(unit, 0), batch(unit, 1)
+    p, q = patches(unit, a), locations(unit, h)
+    U_A = torch.linalg.eigh(torch.einsum("bli,blj->ij", p, p) / len(p))[1]
+    U_B = torch.linalg.eigh(torch.einsum("bli,blj->ij", q, q) / len(q))[1]
+    basis = torch.kron(U_B, U_A)
+    each = torch.stack([wgrad(unit, b[i : i + 1], k[i : i + 1]).flatten() for i in range(len(b))])
+    scales = (each @ basis).square().mean(0) + 0.3
+    assert torch.allclose(ekfac.solve(unit, g).flatten(), basis @ ((basis.mT @ g.flatten()) / scales), atol=1e-10)
+
+
+@pytest.mark.parametrize("restart", [True, False])
+def test_ekfac_runs_its_scales_by_the_mean_gradient(restart: bool) -> None:
+    unit, ekfac = layer("conv"), EKFAC(damping=0.3, every=2, first=1, scale="running", restart=restart)
+    scales, basis = None, torch.empty(0)
+    for step in range(4):
+        a, h, g = batch(unit, step)
+        ekfac.observe(unit, *((a, h) if ekfac.wants(step) else (None, None)), g)
+        ekfac.refresh(step)
+        if step % 2 == 0:
+            (values_A, U_A), (values_B, U_B) = (torch.linalg.eigh(factor) for factor in ekfac._means["conv"])
+            basis = torch.kron(U_B, U_A)
+            scales = torch.kron(values_B, values_A) if restart or scales is None else scales
+        scales = 0.75 * scales + 0.25 * len(a) * (basis.mT @ g.flatten()) ** 2
+        solved = basis @ ((basis.mT @ g.flatten()) / (scales + 0.3))
+        assert torch.allclose(ekfac.solve(unit, g).flatten(), solved, atol=1e-10)
+
+
+def test_ekfac_with_the_products_of_eigenvalues_is_kfac_without_its_damping() -> None:
+    unit, ekfac, kfac = layer("linear"), EKFAC(damping=0.0, scale="running", alpha=0.999999999), KFAC(damping=0.0)
+    a, h, g = batch(unit, 0)
+    for curvature in (ekfac, kfac):
+        curvature.observe(unit, a, h, g)
+        curvature.refresh(0)
+    assert torch.allclose(ekfac.solve(unit, g), kfac.solve(unit, g), rtol=1e-5)
+
+
 def test_a_norm_and_a_grouped_convolution_have_the_squares_of_their_samples() -> None:
     for kind in ("norm", "grouped"):
         unit, kfac = layer(kind), KFAC(damping=0.5)
@@ -177,7 +220,7 @@ def test_a_state_resumes_exactly(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-@pytest.mark.parametrize("name", ["rms", "adam", "kfac"])
+@pytest.mark.parametrize("name", ["rms", "adam", "kfac", "ekfac", "ekfac running"])
 def test_statistics_that_are_not_finite_are_refused_and_the_old_ones_stay(name: str, bad: float) -> None:
     unit, curvature = layer("linear"), MAKERS[name]()
     g = batch(unit, 7)[2]
@@ -237,6 +280,7 @@ def test_a_matrix_that_rounding_made_indefinite_is_lifted() -> None:
     assert torch.linalg.eigvalsh(lifted).min() > 0
 
 
+@pytest.mark.usefixtures("unchecked")
 def test_settings_that_make_no_sense_are_refused() -> None:
     with pytest.raises(InvalidSettingError, match=r"a damping is at least 0, got -1"):
         KFAC(damping=-1)
@@ -246,6 +290,10 @@ def test_settings_that_make_no_sense_are_refused() -> None:
         KFAC(every=0)
     with pytest.raises(InvalidSettingError, match="alpha"):
         RMS(alpha=1.5)
+    with pytest.raises(InvalidSettingError, match="alpha is in"):
+        EKFAC(alpha=-0.5)
+    with pytest.raises(InvalidSettingError, match="'intra' or 'running', got 'both'"):
+        EKFAC(scale="both")  # pyright: ignore[reportArgumentType]
 
 
 def test_a_state_of_another_curvature_is_refused() -> None:

@@ -51,12 +51,13 @@ class KFAC(KroneckerFactors):
             (squares,) = self._means[name]
             self._damped[name] = (squares + damping,)
             return
-        damped = damp(*self._means[name], damping)
-        inverses = tuple(inverse(factor) for factor in damped)
-        if all(i is not None for i in inverses):
-            self._damped[name], self._inverses[name] = damped, inverses
-        else:
+        A, B = self._means[name]
+        damped = damp(A, B, damping)
+        of_A, of_B = inverse(damped[0]), inverse(damped[1])
+        if of_A is None or of_B is None:
             self._refused[name] = torch.ones((), dtype=torch.bool)
+        else:
+            self._damped[name], self._inverses[name] = damped, (of_A, of_B)
 
     def solve(self, unit: Unit, R: Matrix) -> Matrix:
         damped = self._damped.get(unit.name)

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from strategic_envs.baselines.optimizers.curvature.base import Curvature, Matrix, copied, keep_finite
+from strategic_envs.baselines.optimizers.curvature.base import Curvature, Matrix, copied
 from strategic_envs.baselines.optimizers.curvature.statistics import (
     input_gram,
     is_diagonal,
@@ -74,23 +74,15 @@ class KroneckerFactors(Curvature):
             self._refused = {}
             keep = min(self.decay, 1 - 1 / (step + 1))
             for name, sums in self._sums.items():
-                old = self._means.get(name)
-                self._means[name] = self._running(name, sums, old, keep)
+                new = tuple(total / self._samples[name] for total in sums)
+                self._refused[name] = ~torch.stack([torch.isfinite(mean).all() for mean in new]).all()
+                if bool(self._refused[name]):
+                    continue
+                old = self._means.get(name, new)
+                self._means[name] = tuple(torch.lerp(mean, before, keep) for mean, before in zip(new, old, strict=True))
                 self._make(name, (damping or {}).get(name, self.damping))
         self._forget_sums()
         self.step = step + 1
-
-    def _running(
-        self, name: str, sums: tuple[Tensor, ...], old: tuple[Tensor, ...] | None, keep: float
-    ) -> tuple[Tensor, ...]:
-        means = []
-        for k, total in enumerate(sums):
-            mean = total / self._samples[name]
-            previous = torch.zeros_like(mean) if old is None else old[k]
-            kept, bad = keep_finite(mean if old is None else torch.lerp(mean, previous, keep), previous)
-            self._refused[name] = bad | self._refused[name] if name in self._refused else bad
-            means.append(kept)
-        return tuple(means)
 
     @abstractmethod
     def _make(self, name: str, damping: float) -> None:

@@ -10,7 +10,9 @@ from strategic_envs.baselines.optimizers.layers import columns_of, conv_of, is_k
 from strategic_envs.baselines.optimizers.norms import norm_parts
 from strategic_envs.games.networks.units import Unit
 
-__all__ = ["input_gram", "output_gram", "sample_gradients"]
+__all__ = ["input_gram", "is_diagonal", "output_gram", "sample_gradients"]
+
+_FEW = 16
 
 
 @torch.no_grad()
@@ -23,14 +25,20 @@ def input_gram(unit: Unit, a: Float[Tensor, "samples ..."]) -> Float[Tensor, "co
                 [ 5.,  2.]])
     """
     if unit.kind == "conv":
-        columns = columns_of(conv_of(unit), a, samples_last=True)
-        if unit.module.bias is not None:
-            columns = torch.cat([columns, columns.new_ones(1, columns.shape[1])])
-        return columns @ columns.mT
-    rows = a.reshape(-1, a.shape[-1])
-    if unit.module.bias is not None:
-        rows = torch.cat([rows, rows.new_ones(rows.shape[0], 1)], dim=1)
-    return rows.mT @ rows
+        conv = conv_of(unit)
+        if conv.weight[0].numel() < _FEW:  # a product of few rows with itself is slow: one small product a sample
+            columns = columns_of(conv, a)
+            gram, total, count = (columns @ columns.mT).sum(0), columns.sum((0, 2)), len(a) * columns.shape[2]
+        else:
+            columns = columns_of(conv, a, samples_last=True)
+            gram, total, count = columns @ columns.mT, columns.sum(1), columns.shape[1]
+    else:
+        rows = a.reshape(-1, a.shape[-1])
+        gram, total, count = rows.mT @ rows, rows.sum(0), rows.shape[0]
+    if unit.module.bias is None:
+        return gram
+    last = torch.cat([total, total.new_full((1,), count)])
+    return torch.cat([torch.cat([gram, total.unsqueeze(0)]), last.unsqueeze(1)], dim=1)
 
 
 @torch.no_grad()
