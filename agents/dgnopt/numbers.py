@@ -1,0 +1,65 @@
+"""Precision and finiteness of a step."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from strategic_envs.errors import InvalidStrategyError
+
+__all__ = ["at_least_single", "full_precision", "nominal", "not_finite"]
+
+
+@contextlib.contextmanager
+def full_precision(device: torch.device) -> Iterator[Callable[[], Any]]:
+    """Switches autocast off, and gives what makes a context for the parts that run in the caller's precision.
+
+    Casts are not cached there: weights change between the passes, and a cached cast of them would be stale.
+    """
+    low, dtype = torch.is_autocast_enabled(device.type), torch.get_autocast_dtype(device.type)
+    if not low:
+        yield contextlib.nullcontext
+        return
+    with torch.autocast(device.type, enabled=False):
+        yield lambda: torch.autocast(device.type, dtype=dtype, cache_enabled=False)
+
+
+def at_least_single(x: Tensor) -> Tensor:
+    """A tensor of half precision in single precision; any other as it is.
+
+    Example:
+        >>> at_least_single(torch.ones(1, dtype=torch.bfloat16)).dtype
+        torch.float32
+    """
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def not_finite(quantities: Mapping[str, Iterable[Tensor]]) -> str | None:
+    """The name of the first quantity with a number that is not finite; waits for the device once if all are.
+
+    Example:
+        >>> not_finite({"a": [torch.ones(2)], "b": [torch.tensor(float("nan"))]})
+        'b'
+    """
+    sizes = {name: torch._foreach_norm(list(tensors)) for name, tensors in quantities.items() if tensors}
+    flat = [size.double() for found in sizes.values() for size in found]
+    if not flat or bool(torch.stack(flat).isfinite().all()):
+        return None
+    return next(name for name, found in sizes.items() if not all(bool(size.isfinite()) for size in found))
+
+
+def nominal(run: Callable[[Tensor], Any], inputs: Tensor, context: Callable[[], Any]) -> Any:
+    """Runs the network on a batch in a context; an input it cannot read is the caller's mistake, and named so."""
+    try:
+        with context():
+            return run(inputs)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise InvalidStrategyError(
+            f"the network cannot read inputs of shape {tuple(inputs.shape)} and {inputs.dtype}: {error}"
+        ) from error

@@ -1,0 +1,126 @@
+"""The optimizer's choices by name, and the checks of its numbers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from strategic_envs.errors import InvalidSettingError, UnknownNameError
+
+__all__ = ["INFO", "Information", "check_group", "check_settings", "curvature_named", "information_named"]
+
+
+@dataclass(frozen=True)
+class Information:
+    """What an information structure switches on; nothing else differs between them.
+
+    Args:
+        feedback: Players see the state, and react to where it went.
+        cooperation: The players of a stage solve their joint system.
+    """
+
+    feedback: bool
+    cooperation: bool
+
+
+INFO = {
+    "OLNE": Information(feedback=False, cooperation=False),
+    "FNE": Information(feedback=True, cooperation=False),
+    "GR": Information(feedback=True, cooperation=True),
+    "O-CG": Information(feedback=False, cooperation=True),
+}
+
+
+def information_named(info: str) -> Information:
+    """The information structure of a name.
+
+    Raises:
+        UnknownNameError: If there is none.
+
+    Example:
+        >>> information_named("FNE")
+        Information(feedback=True, cooperation=False)
+    """
+    if info not in INFO:
+        raise UnknownNameError("information structure", info, INFO)
+    return INFO[info]
+
+
+def curvature_named(name: str, damping: float | None, options: dict[str, Any]) -> tuple[Any, float]:
+    """The curvature of a name, and the first momentum that belongs to it (0.9 for Adam, else 0).
+
+    Raises:
+        UnknownNameError: If there is no such curvature.
+        InvalidSettingError: If it does not have one of the options.
+
+    Example:
+        >>> curvature, beta = curvature_named("adam", None, {"betas": (0.8, 0.99)})
+        >>> type(curvature).__name__, curvature.decay, beta
+        ('Adam', 0.99, 0.8)
+    """
+    from strategic_envs.baselines.optimizers import curvature as there
+
+    kinds = {"identity": "Identity", "rms": "RMS", "adam": "Adam", "kfac": "KFAC", "ekfac": "EKFAC"}
+    if name not in kinds:
+        raise UnknownNameError("curvature", name, kinds)
+    options, beta = dict(options), 0.0
+    if name == "adam":
+        beta, options["beta"] = options.pop("betas", (0.9, 0.999))
+    if damping is not None and name in ("kfac", "ekfac"):
+        options["damping"] = damping
+    elif damping is not None and name in ("rms", "adam"):
+        options["eps"] = damping
+    try:
+        return getattr(there, kinds[name])(**options), beta
+    except TypeError as error:
+        raise InvalidSettingError(f"the curvature {name!r} got {sorted(options)}: {error}") from error
+
+
+def check_group(group: dict[str, Any]) -> None:
+    """Checks the numbers of a parameter group.
+
+    Raises:
+        InvalidSettingError: If one of them makes no sense.
+
+    Example:
+        >>> check_group({"lr": 0.1, "weight_decay": 0.0, "cap": float("inf"), "damping": None})
+    """
+    if not (_number(group["lr"]) and 0 < group["lr"] < math.inf):
+        raise InvalidSettingError(f"got lr={group['lr']!r}, expected a step size > 0, such as 0.03")
+    if not (_number(group["weight_decay"]) and 0 <= group["weight_decay"] < math.inf):
+        raise InvalidSettingError(f"got weight_decay={group['weight_decay']!r}, expected a number >= 0")
+    if not (_number(group["cap"]) and group["cap"] >= 0):
+        raise InvalidSettingError(
+            f"got cap={group['cap']!r}, expected a number >= 0: the largest |feedback| / |gradient|, inf for no cap"
+        )
+    if group["damping"] is not None and not (_number(group["damping"]) and 0 <= group["damping"] < math.inf):
+        raise InvalidSettingError(f"got damping={group['damping']!r}, expected a number >= 0, or None")
+
+
+def check_settings(*, value: str, statistic: str, momentum: float, kl_clip: float | None, fictitious: int) -> None:
+    """Checks the settings that belong to no group.
+
+    Raises:
+        UnknownNameError: If the value recursion or the statistic does not exist.
+        InvalidSettingError: If a number makes no sense.
+
+    Example:
+        >>> check_settings(value="none", statistic="ef", momentum=0.0, kl_clip=None, fictitious=1)
+    """
+    for kind, got, there in (
+        ("value recursion", value, ("none", "own", "sum")),
+        ("statistic", statistic, ("ef", "gn")),
+    ):
+        if got not in there:
+            raise UnknownNameError(kind, got, there)
+    if not (_number(momentum) and 0 <= momentum < 1):
+        raise InvalidSettingError(f"got momentum={momentum!r}, expected a number in [0, 1)")
+    if kl_clip is not None and not (_number(kl_clip) and kl_clip > 0):
+        raise InvalidSettingError(f"got kl_clip={kl_clip!r}, expected a number > 0, or None for no trust region")
+    if not isinstance(fictitious, int) or isinstance(fictitious, bool) or fictitious < 1:
+        raise InvalidSettingError(f"got fictitious={fictitious!r}, expected a whole number of players >= 1")
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
