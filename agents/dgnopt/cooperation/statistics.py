@@ -23,6 +23,7 @@ __all__ = ["Moments", "Pair", "fits"]
 
 Pair = tuple[str, str]  # the names of two layers
 _Notes = tuple[Tensor, Tensor, int]  # sums of A and of B, and of how many samples
+_Seen = tuple[Unit, Tensor, Tensor]  # a layer, what it read, and its cotangent
 
 
 def fits(u: Unit, v: Unit, h_u: Float[Tensor, "samples ..."], h_v: Float[Tensor, "samples ..."]) -> bool:
@@ -61,15 +62,16 @@ class Moments:
         self.means: dict[Pair, tuple[Tensor, Tensor]] = {}
         self._known: list[Pair] = []
         self._notes: dict[Pair, _Notes] = {}
-        self._held: dict[str, tuple[Unit, Tensor, Tensor]] = {}  # of the pass under way, for layers in known pairs
-        self._waiting: list[Pair] = []
-        self._passed: set[str] = set()
+        # of the step under way: what layers in known pairs read and got, one entry a batch, None once all have taken it
+        self._held: dict[str, list[_Seen | None]] = {}
+        self._taken: dict[Pair, int] = {}  # how many batches
+        self._folded: set[str] = set()  # layers whose notes of this step are in the means
 
     @torch.no_grad()
     def observe(
         self, units: Iterable[Unit], inputs: Mapping[str, Tensor], h: Mapping[str, Tensor], pairs: Iterable[Pair]
     ) -> None:
-        """Takes notes of some layers of one batch.
+        """Takes notes of some layers, for one batch of a step or one after the other for several.
 
         Args:
             units: The layers.
@@ -78,37 +80,46 @@ class Moments:
             pairs: The pairs of these layers that matter.
         """
         units = list(units)
-        new = [pair for pair in pairs if pair not in self._known]
-        if any(unit.name in self._passed for unit in units):  # the next batch of the same step
-            self._passed, self._held, self._waiting = set(), {}, []
-        if not self._passed:
-            self._waiting = list(self._known)
-        self._known += new
-        self._waiting += new
-        self._passed |= {unit.name for unit in units}
-        wanted = {name for pair in self._waiting for name in pair}
-        self._held |= {u.name: (u, inputs[u.name].detach(), h[u.name].detach()) for u in units if u.name in wanted}
+        if any(unit.name in self._folded for unit in units):  # a new step
+            self._held, self._taken, self._folded = {}, {}, set()
+        self._known += [pair for pair in pairs if pair not in self._known]
+        wanted = {name for pair in self._known for name in pair}
+        for unit in (u for u in units if u.name in wanted):
+            self._held.setdefault(unit.name, []).append((unit, inputs[unit.name].detach(), h[unit.name].detach()))
         self._take()
 
     def _take(self) -> None:
-        """Adds up all pairs whose two layers are both there, and lets go of layers that no pair waits for."""
-        rows: dict[str, tuple[Tensor, Tensor]] = {}
-        for pair in [p for p in self._waiting if p[0] in self._held and p[1] in self._held]:
-            self._waiting.remove(pair)
-            (u, _, h_u), (v, _, h_v) = self._held[pair[0]], self._held[pair[1]]
-            if not fits(u, v, h_u, h_v):
-                continue
-            for name in pair:
-                if name not in rows:
-                    unit, a, h = self._held[name]
-                    rows[name] = patches(unit, a).flatten(0, 1), locations(unit, h).flatten(0, 1)
-            samples = len(h_u)
-            (a_u, b_u), (a_v, b_v) = rows[pair[0]], rows[pair[1]]
-            note = (a_u.mT @ a_v, b_u.mT @ b_v * (samples / len(b_u)), samples)
-            old = self._notes.get(pair)
-            self._notes[pair] = note if old is None else (old[0] + note[0], old[1] + note[1], old[2] + note[2])
-        still = {name for pair in self._waiting for name in pair}
-        self._held = {name: kept for name, kept in self._held.items() if name in still}
+        """Adds up all pairs whose two layers have both seen a batch, and lets go of what no pair waits for."""
+        rows: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
+        for pair in self._known:
+            both = range(self._taken.get(pair, 0), min(len(self._held.get(name, ())) for name in pair))
+            for k in both:
+                self._add(pair, k, rows)
+            self._taken[pair] = max(both.stop, both.start)
+        for name, seen in self._held.items():
+            done = min(self._taken[pair] for pair in self._known if name in pair)
+            seen[:done] = [None] * done
+
+    def _add(self, pair: Pair, k: int, rows: dict[tuple[str, int], tuple[Tensor, Tensor]]) -> None:
+        """One pair in batch k; `rows` keeps what its layers were given, as matrices, for other pairs."""
+        (u, _, h_u), (v, _, h_v) = (self._seen(name, k) for name in pair)
+        if not fits(u, v, h_u, h_v):
+            return
+        for name in pair:
+            if (name, k) not in rows:
+                unit, a, h = self._seen(name, k)
+                dtype = next(unit.module.parameters()).dtype
+                rows[name, k] = patches(unit, a).flatten(0, 1).to(dtype), locations(unit, h).flatten(0, 1).to(dtype)
+        (a_u, b_u), (a_v, b_v) = rows[pair[0], k], rows[pair[1], k]
+        samples = len(h_u)
+        note = (a_u.mT @ a_v, b_u.mT @ b_v * (samples / len(b_u)), samples)
+        old = self._notes.get(pair)
+        self._notes[pair] = note if old is None else (old[0] + note[0], old[1] + note[1], old[2] + note[2])
+
+    def _seen(self, name: str, k: int) -> _Seen:
+        seen = self._held[name][k]
+        assert seen is not None
+        return seen
 
     def fold(self, step: int) -> bool:
         """Takes the finite ones of the notes into the running means; says whether there were any notes."""
@@ -119,12 +130,13 @@ class Moments:
             good = new[0].isfinite().all() & new[1].isfinite().all()
             self.means[pair] = torch.where(good, new[0], old[0]), torch.where(good, new[1], old[1])
         found = bool(self._notes)
-        self.discard()
+        self._notes = {}
+        self._folded |= set(self._held)
         return found
 
     def discard(self) -> None:
         """Forgets the notes of a step that is given up."""
-        self._notes, self._held, self._waiting, self._passed = {}, {}, [], set()
+        self._notes, self._held, self._taken, self._folded = {}, {}, {}, set()
 
     def state_dict(self) -> dict[str, Any]:
         """The running means, by pair; taken between steps."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def batch(net: StagedNet, shape: tuple[int, ...], seed: int = 0) -> Batch:
     reads: dict[str, Tensor] = {}
     wrote: dict[str, Tensor] = {}
 
-    def keep(name: str) -> object:
+    def keep(name: str) -> Callable[..., None]:
         def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
             reads[name], wrote[name] = inputs[0].detach(), output
 
@@ -81,6 +81,7 @@ def rows(net: StagedNet, name: str, data: Batch) -> tuple[np.ndarray, np.ndarray
     a, h = data[0][name], data[1][name]
     if isinstance(unit.module, nn.Conv2d):
         m = unit.module
+        assert not isinstance(m.padding, str)
         a = nn.functional.unfold(a, m.kernel_size, padding=m.padding, stride=m.stride).mT
         h = h.flatten(2).mT
     else:
@@ -283,18 +284,26 @@ def test_moments_of_layers_that_met_late_fit_to_their_own() -> None:
     assert all(bool(x.isfinite().all()) for x in coop.solve(right).values())
 
 
-def test_parts_of_a_batch_add_up_to_the_batch() -> None:
-    net = residual()
-    reads, h, gradients = batch(net, (4,))
-    whole = observed(net, KFAC(), (reads, h, gradients))
-    parts = Cooperation("exact", KFAC(), net.units)
-    for rows_ in (slice(0, 2), slice(2, 6)):
-        for stage in reversed(net.stages):
-            names = [unit.name for unit in stage.units]
-            parts.observe(stage, {n: reads[n][rows_] for n in names}, {n: h[n][rows_] for n in names})
-    parts.refresh(0)
-    for one, other in zip(whole.state_dict()["means"].values(), parts.state_dict()["means"].values(), strict=True):
-        assert all(torch.allclose(x, y, rtol=1e-13) for x, y in zip(one, other, strict=True))
+@pytest.mark.parametrize("by_stage", [True, False])
+@pytest.mark.parametrize("later", ["late", "early"])
+def test_parts_of_a_batch_add_up_to_the_batch(later: str, by_stage: bool) -> None:
+    """In whatever order stages and parts come, with the two layers of a pair in one stage or in two."""
+    net, after = residual("late"), residual(later)
+    parts, whole = Cooperation("exact", KFAC(), net.units), Cooperation("exact", KFAC(), net.units)
+    for step, staged in enumerate((net, after)):
+        reads, h, _ = batch(net, (4,), seed=step)
+        stages, cuts = list(reversed(staged.stages)), [slice(0, 2), slice(2, 6)]
+        order = [(s, c) for s in stages for c in cuts] if by_stage else [(s, c) for c in cuts for s in stages]
+        for coop, todo in ((parts, order), (whole, [(s, slice(0, 6)) for s in stages])):
+            for k, (stage, part) in enumerate(todo):
+                names = [unit.name for unit in stage.units]
+                coop.observe(stage, {n: reads[n][part] for n in names}, {n: h[n][part] for n in names})
+                if by_stage and coop is parts and k % 2 == 1:
+                    coop.refresh(step)  # a value recursion asks for a stage's solve before the next is observed
+            coop.refresh(step)
+    means = parts.state_dict()["means"]
+    for pair, expected in whole.state_dict()["means"].items():
+        assert all(torch.allclose(x, y, rtol=1e-12) for x, y in zip(means[pair], expected, strict=True))
 
 
 def test_a_step_that_is_given_up_leaves_no_trace() -> None:

@@ -42,7 +42,8 @@ def blocks(inputs: Side, outputs: Side) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 def rights(sizes: Sizes = SIZES, seed: int = 9) -> tuple[Tensor, Tensor]:
     random = np.random.default_rng(seed)
-    return tuple(torch.from_numpy(random.normal(size=(sizes[2 + k], sizes[k]))) for k in (0, 1))
+    u, v = (torch.from_numpy(random.normal(size=(sizes[2 + k], sizes[k]))) for k in (0, 1))
+    return u, v
 
 
 def vec(x: Tensor) -> np.ndarray:
@@ -191,6 +192,6 @@ def test_factors_that_cannot_be_factorised_give_none() -> None:
 def test_pair_on_a_gpu() -> None:
     (inputs, outputs), (u, v) = sides(), rights()
     moved = [Side(s.u.cuda(), s.v.cuda(), s.uv.cuda()) for s in (inputs, outputs)]
-    here, there = made(inputs, outputs).solve(u, v), made(*moved).solve(u.cuda(), v.cuda())
+    here, there = made(inputs, outputs).solve(u, v), made(moved[0], moved[1]).solve(u.cuda(), v.cuda())
     for x, y in zip(here, there, strict=True):
         assert torch.allclose(x, y.cpu(), atol=1e-10)
