@@ -15,7 +15,8 @@ from torch.nn import functional
 
 from strategic_envs.errors import DataError, InvalidGameError
 from strategic_envs.games.kinds.dynamic import DynamicGame
-from strategic_envs.games.kinds.stages import Chain, Stage, sequential_stages
+from strategic_envs.games.kinds.sequential import sequential_stages
+from strategic_envs.games.kinds.stages import Chain, Stage
 from strategic_envs.profile import Profile
 
 

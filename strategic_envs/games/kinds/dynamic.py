@@ -25,11 +25,12 @@ from torch.func import grad, grad_and_value, vjp, vmap
 from torch.utils import _pytree as pytree
 
 from strategic_envs.data import MinibatchSampler
-from strategic_envs.errors import InvalidGameError, InvalidStrategyError
+from strategic_envs.errors import InvalidGameError
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.known import Known
 from strategic_envs.games.kinds.objective import Objective
-from strategic_envs.games.kinds.stages import Stage, StagedNetwork, State, draw_weights, sequential_stages
+from strategic_envs.games.kinds.sequential import sequential_stages
+from strategic_envs.games.kinds.stages import GameStage, StagedNetwork, State, draw_weights, load_weights
 from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.profile import Profile
 from strategic_envs.seeding import torch_stream
@@ -63,7 +64,7 @@ class DynamicGame(Game):
 
     def __init__(
         self,
-        stages: Sequence[Stage],
+        stages: Sequence[GameStage],
         inputs: Tensor,
         targets: Tensor,
         *,
@@ -199,20 +200,12 @@ class DynamicGame(Game):
         return StagedNetwork(self.stages, self.validate(x))
 
     def load(self, module: nn.Module) -> Profile:
-        """The weights of a module whose parameters are the players', in order, such as the one the game was made of.
+        """The weights of a module such as the one the game was made of, or whose parameters are the players', in order.
 
         Raises:
             InvalidStrategyError: If the parameters have other shapes.
         """
-        expected = [size for shape in self.shapes for size in shape.values()]
-        parameters = [p.detach() for p in module.parameters()]
-        if [p.shape for p in parameters] != expected:
-            got = [tuple(p.shape) for p in parameters]
-            raise InvalidStrategyError(
-                f"{self.name}: got a module with parameters of shapes {got}, expected {[tuple(s) for s in expected]}"
-            )
-        flat = torch.cat([p.reshape(-1) for p in parameters])
-        return Profile.from_flat(flat, self.dims)
+        return Profile(load_weights(self.stages, module, self.name))
 
     def _run(self, weights: Sequence[Tensor], inputs: Tensor) -> list[State]:
         states: list[State] = [(inputs,)]
@@ -319,9 +312,7 @@ class DynamicGame(Game):
     def known(self) -> Known:
         """Sizes, and the loss at zero weights where the last layer is linear: log C under cross-entropy."""
         constants = {"samples": float(len(self.objective)), "weights": float(sum(self.dims))}
-        last = self.stages[-1]
-        plain = len(last.players) == 1 and not getattr(last.merge, "layers", True)
-        if plain and self.objective.loss == "cross_entropy":
+        if self.stages[-1].ends_linear and self.objective.loss == "cross_entropy":
             constants["loss_at_zero"] = math.log(self.output_shape[0])
         note = (
             "A game of common interest: the data loss is a potential, its stationary points are the first-order Nash "

@@ -11,33 +11,78 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from strategic_envs.errors import InvalidGameError
+from strategic_envs.errors import InvalidGameError, InvalidStrategyError
 
-__all__ = ["Chain", "Merge", "Stage", "StagedNetwork", "State", "draw_weights", "sequential_stages"]
+__all__ = [
+    "Chain",
+    "GameStage",
+    "Merge",
+    "Stage",
+    "StagedNetwork",
+    "State",
+    "draw_weights",
+    "load_weights",
+    "with_weights",
+]
 
 State = tuple[Tensor, ...]
 Merge = Callable[[State, tuple[Tensor, ...]], State]
 
-_PLAYERS = (nn.Linear, nn.Conv1d, nn.Conv2d)
-_PARAMETER_FREE = (
-    *(nn.Identity, nn.Flatten, nn.Unflatten, nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU),
-    *(nn.SiLU, nn.Mish, nn.Softplus, nn.Softsign, nn.Sigmoid, nn.LogSigmoid, nn.Tanh, nn.Hardtanh, nn.Softmax),
-    *(nn.LogSoftmax, nn.MaxPool1d, nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d),
-    nn.AdaptiveAvgPool2d,
-)
-_WHY_NOT = {
-    nn.modules.batchnorm._BatchNorm: "it couples the samples of a batch and changes its running statistics",
-    nn.modules.dropout._DropoutNd: "its output is random, and a game's utilities are not",
-    nn.RNNBase: "its output is a tuple",
-}
+
+@runtime_checkable
+class GameStage(Protocol):
+    """What a `DynamicGame` asks of a stage `F_t`: `Stage` has it, and so have the stages of any torch module."""
+
+    @property
+    def players(self) -> tuple[nn.Module, ...]:
+        """A template of each player's parameters, in the order they lie in the flat weights."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What each player is called."""
+        ...
+
+    @property
+    def dims(self) -> tuple[int, ...]:
+        """The number of weights of each player."""
+        ...
+
+    @property
+    def shapes(self) -> tuple[dict[str, torch.Size], ...]:
+        """The shape of each parameter of each player."""
+        ...
+
+    @property
+    def ends_linear(self) -> bool:
+        """Whether a linear player's output is all that the stage gives."""
+        ...
+
+    def __call__(self, state: State, weights: Sequence[Tensor]) -> State:
+        """The next state, from the players' flat weights."""
+        ...
+
+    def modules(self, weights: Sequence[Tensor]) -> tuple[nn.Module, ...]:
+        """The players as modules with these weights, which they do not share."""
+        ...
+
+    def run(self, state: State, modules: Sequence[nn.Module]) -> State:
+        """The next state, from what `modules` gave."""
+        ...
+
+    @property
+    def origin(self) -> tuple[tuple[torch.Size, ...], tuple[int, ...]] | None:
+        """For stages of a torch module: the shapes of all its parameters, and which of them are the players'."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +156,24 @@ class Stage:
         )
         return self.merge(state, outputs)
 
+    def run(self, state: State, modules: Sequence[nn.Module]) -> State:
+        """The next state, from what `modules` gave."""
+        return self.merge(state, tuple(m(state[slot]) for m, slot in zip(modules, self.reads, strict=True)))
+
+    def modules(self, weights: Sequence[Tensor]) -> tuple[nn.Module, ...]:
+        """The players as modules with these weights, which they do not share."""
+        return tuple(with_weights(player, w) for player, w in zip(self.players, weights, strict=True))
+
+    @property
+    def origin(self) -> None:
+        """Nothing: the stage stands for itself."""
+        return None
+
+    @property
+    def ends_linear(self) -> bool:
+        """Whether one player's output is all that the stage gives."""
+        return len(self.players) == 1 and not getattr(self.merge, "layers", True)
+
     @property
     def dims(self) -> tuple[int, ...]:
         """The number of weights of each player."""
@@ -136,13 +199,14 @@ def _apply(player: nn.Module, weights: Tensor, value: Tensor) -> Tensor:
 def draw_weights(player: nn.Module, generator: torch.Generator) -> Tensor:
     """Flat weights `(d,)` in float64, distributed as torch initialises linear and convolutional layers.
 
-    Weights and biases are uniform on `[-b, b]`, `b = 1 / sqrt(fan in)`; one-dimensional weights (of norms) are one.
+    Weights and biases are uniform on `[-b, b]`, `b = 1 / sqrt(fan in)`; weights of norms, and others of one dimension, are one.
     """
     parts: list[Tensor] = []
     for layer in player.modules():
         own = dict(layer.named_parameters(recurse=False))
         weight = own.get("weight")
-        bound = 1 / math.sqrt(weight[0].numel()) if weight is not None and weight.ndim > 1 else None
+        matrix = weight is not None and weight.ndim > 1 and not isinstance(layer, nn.LayerNorm | nn.RMSNorm)
+        bound = 1 / math.sqrt(weight[0].numel()) if matrix else None
         for name, template in own.items():
             if bound is not None:
                 unit = torch.rand(template.numel(), generator=generator, dtype=torch.float64)
@@ -152,88 +216,62 @@ def draw_weights(player: nn.Module, generator: torch.Generator) -> Tensor:
     return torch.cat(parts)
 
 
+def with_weights(template: nn.Module, weights: Tensor) -> nn.Module:
+    """A copy of a template with flat weights `(d,)`, in their dtype and on their device; its buffers move along.
+
+    Example:
+        >>> with_weights(nn.Linear(2, 1), torch.tensor([1.0, 2.0, 3.0])).bias
+        Parameter containing:
+        tensor([3.], requires_grad=True)
+    """
+    copied = copy.deepcopy(template)
+    pieces = weights.detach().clone().split([p.numel() for p in template.parameters()])
+    made = {p: nn.Parameter(w.view(p.shape)) for p, w in zip(copied.parameters(), pieces, strict=True)}
+    for layer in copied.modules():
+        for name, parameter in list(layer.named_parameters(recurse=False)):
+            setattr(layer, name, made[parameter])
+    return copied.to(weights.device, weights.dtype)
+
+
 class StagedNetwork(nn.Module):
     """The torch module that a profile of weights describes: its parameters are the players', in order."""
 
-    def __init__(self, stages: Sequence[Stage], weights: Sequence[Tensor]) -> None:
+    def __init__(self, stages: Sequence[GameStage], weights: Sequence[Tensor]) -> None:
         super().__init__()
         self.stages = tuple(stages)
-        players = [p for stage in stages for p in stage.players]
-        self.players = nn.ModuleList(
-            copy.deepcopy(p).to_empty(device=w.device).to(w.dtype) for p, w in zip(players, weights, strict=True)
-        )
-        with torch.no_grad():
-            for player, w in zip(self.players, weights, strict=True):
-                nn.utils.vector_to_parameters(w.detach().clone(), player.parameters())
+        rest = iter(weights)
+        self.players = nn.ModuleList(m for s in self.stages for m in s.modules([next(rest) for _ in s.players]))
 
     def forward(self, inputs: Tensor) -> Tensor:
         """The network's output."""
         state: State = (inputs,)
         players = iter(self.players)
         for stage in self.stages:
-            state = stage.merge(state, tuple(next(players)(state[slot]) for slot in stage.reads))
+            state = stage.run(state, [next(players) for _ in stage.players])
         return state[0]
 
 
-def sequential_stages(layers: nn.Sequential | Iterable[nn.Module]) -> tuple[Stage, ...]:
-    """Cuts a plain chain of layers into stages: a layer with parameters and the parameter-free ones that follow it.
+def load_weights(stages: Sequence[GameStage], module: nn.Module, name: str) -> list[Tensor]:
+    """The flat weights of each player in a module such as the one that the stages were made of.
 
     Args:
-        layers: An `nn.Sequential`, nested ones included, or a list of layers.
+        stages: The stages.
+        module: Its parameters are the players', in order; or the stages came from a module like it.
+        name: What errors call the game.
 
     Raises:
-        InvalidGameError: If a layer is unsupported, works in place, or shares its parameters with another; the message
-            names it.
-
-    Example:
-        >>> [len(s.players) for s in sequential_stages([nn.Flatten(), nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)])]
-        [0, 1, 1]
+        InvalidStrategyError: If its parameters have other shapes.
     """
-    stages: list[Stage] = []
-    player: tuple[tuple[nn.Module, ...], tuple[str, ...]] = ((), ())
-    rest: list[nn.Module] = []
-    owners: dict[int, str] = {}
-    for name, layer in _leaves(layers):
-        _check_layer(name, layer, owners)
-        if isinstance(layer, _PLAYERS):
-            if player[0] or rest:
-                stages.append(Stage(player[0], Chain(tuple(rest)), names=player[1]))
-            player, rest = ((layer,), (f"{name}: {type(layer).__name__}",)), []
-        else:
-            rest.append(copy.deepcopy(layer))
-    if player[0] or rest:
-        stages.append(Stage(player[0], Chain(tuple(rest)), names=player[1]))
-    return tuple(stages)
-
-
-def _leaves(layers: nn.Sequential | Iterable[nn.Module], prefix: str = "") -> Iterator[tuple[str, nn.Module]]:
-    for i, layer in enumerate(layers):
-        if type(layer) is nn.Sequential:
-            yield from _leaves(layer, f"{prefix}{i}.")
-        else:
-            yield f"{prefix}{i}", layer
-
-
-def _check_layer(name: str, layer: object, owners: dict[int, str]) -> None:
-    what = f"layer {name} ({type(layer).__name__})"
-    if not isinstance(layer, nn.Module):
-        raise InvalidGameError(f"{what}: got a {type(layer).__name__}, expected a torch.nn.Module")
-    if getattr(layer, "inplace", False):
-        raise InvalidGameError(
-            f"{what} works in place, which destroys the state that co-states need: make it with inplace=False"
+    shapes = [size for stage in stages for player in stage.shapes for size in player.values()]
+    places = list(range(len(shapes)))
+    if not isinstance(module, StagedNetwork) and stages[0].origin is not None:
+        shapes = list(stages[0].origin[0])
+        places = [place for stage in stages for place in (stage.origin or ((), ()))[1]]
+    parameters = [p.detach() for p in module.parameters()]
+    if [p.shape for p in parameters] != shapes:
+        got = [tuple(p.shape) for p in parameters]
+        raise InvalidStrategyError(
+            f"{name}: got a module with parameters of shapes {got}, expected {[tuple(s) for s in shapes]}"
         )
-    if type(layer) not in _PLAYERS + _PARAMETER_FREE:
-        reason = next((why for kind, why in _WHY_NOT.items() if isinstance(layer, kind)), "it is not known here")
-        known = ", ".join(kind.__name__ for kind in _PLAYERS)
-        raise InvalidGameError(
-            f"{what} is not supported: {reason}. Expected {known} and parameter-free layers that act on each sample "
-            "alone; leave it out, or describe its stage with strategic_envs.games.kinds.stages.Stage"
-        )
-    if layer._forward_hooks or layer._forward_pre_hooks:
-        raise InvalidGameError(f"{what} has forward hooks, which a game would not run: remove them")
-    for parameter in layer.parameters():
-        other = owners.setdefault(id(parameter), what)
-        if other != what:
-            raise InvalidGameError(
-                f"{what} shares a parameter with {other}: every player owns its weights, so give each layer its own"
-            )
+    flat = torch.cat([parameters[place].reshape(-1) for place in places])
+    return list(flat.split([d for stage in stages for d in stage.dims]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from strategic_envs.games.networks.checks import check_batch
+from strategic_envs.games.networks.game import network_game
 from strategic_envs.games.networks.inception import inception
 from strategic_envs.games.networks.initialise import initialise
 from strategic_envs.games.networks.plain import mlp
@@ -26,6 +27,7 @@ __all__ = [
     "initialise",
     "kind_of",
     "mlp",
+    "network_game",
     "plain",
     "residual_conv",
     "residual_mlp",

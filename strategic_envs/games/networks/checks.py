@@ -6,8 +6,9 @@ from torch import Tensor, nn
 
 from strategic_envs.games.networks.refusals import refuse
 from strategic_envs.games.networks.staged import StagedNet
+from strategic_envs.games.networks.units import Unit
 
-__all__ = ["check_batch"]
+__all__ = ["check_batch", "check_samples"]
 
 
 def check_batch(staged: StagedNet, inputs: Tensor) -> None:
@@ -30,10 +31,25 @@ def check_batch(staged: StagedNet, inputs: Tensor) -> None:
     if len(inputs) == 0:
         raise refuse("the batch", "got no samples, expected at least one")
     for unit in staged.units:
-        module = unit.module
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and (module.training or module.running_mean is None):
-            raise refuse(
-                f"layer {unit.name} ({type(module).__name__})",
-                "got a batch of one sample, whose variance is zero, expected at least two in training mode: make the "
-                "batch larger, leave out the last, smaller one (drop_last=True), or call module.eval()",
-            )
+        check_samples(unit, len(inputs))
+
+
+def check_samples(unit: Unit, samples: int) -> None:
+    """Refuses one sample for a batch norm that normalises by the batch's statistics.
+
+    Args:
+        unit: The unit.
+        samples: The number of samples that it is run on.
+
+    Raises:
+        InvalidGameError: Naming the layer.
+    """
+    module = unit.module
+    if samples > 1 or not isinstance(module, nn.modules.batchnorm._BatchNorm):
+        return
+    if module.training or module.running_mean is None:
+        raise refuse(
+            f"layer {unit.name} ({type(module).__name__})",
+            "got a batch of one sample, which it cannot be normalised by, expected at least two in training mode: make "
+            "the batch larger, leave out a last, smaller one (drop_last=True), or call module.eval()",
+        )

@@ -8,6 +8,7 @@ Liu, Chen and Theodorou, "Dynamic Game Theoretic Neural Optimizer", ICML 2021, s
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -41,6 +42,7 @@ class NetStage:
             is called for each unit, everything else runs as the module wrote it. `apply=plain` is the plain run.
         slots: The names of the values in the state that it gets.
         results: The names of the values in the state that it gives.
+        ends: The unit whose output is all that the stage gives, if it is one.
         code: The source of `run`.
     """
 
@@ -49,6 +51,7 @@ class NetStage:
     run: Run
     slots: tuple[str, ...]
     results: tuple[str, ...]
+    ends: Unit | None
     code: str = field(repr=False)
 
 
@@ -89,7 +92,8 @@ class StagedNet:
             run, code = write(source.graph, source.values, part, units, f"stage {t} of {type(self.module).__name__}")
             own = tuple(units[node] for node in part.nodes if node in units)
             slots, results = (tuple(node.name for node in nodes) for nodes in (part.slots, part.results))
-            stages.append(NetStage(own, players[t], run, slots, results, code))
+            ends = units.get(part.results[0]) if len(part.results) == 1 else None
+            stages.append(NetStage(own, players[t], run, slots, results, ends, code))
         self.stages: tuple[NetStage, ...] = tuple(stages)
 
     def __call__(self, inputs: Tensor) -> Tensor:
@@ -137,7 +141,9 @@ def _seat(who: Roles, alignment: dict[str, int], count: int) -> tuple[list[tuple
 
 
 def _rebuild(module: nn.Module, alignment: dict[str, int], unsupported: str) -> StagedNet:
-    return from_module(module, alignment, unsupported=unsupported)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # who made the first one has been warned
+        return from_module(module, alignment, unsupported=unsupported)
 
 
 def from_module(
