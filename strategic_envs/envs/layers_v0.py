@@ -1,8 +1,9 @@
 """The layers of a network as players that train it together: on handwritten digits, a perceptron with 16 hidden units.
 
-An action is a layer's weight update, float32 `(d,)`, each number at most `max_update` in size; the reward is minus the
-loss after the update. Turn by turn, the layers move stage by stage, each seeing the earlier ones moved. See
-`strategic_envs.envs.faces.layers` for observations and data, and `strategic_envs.games.layers` for the game.
+An action is a layer's weight update, float32 `(d,)`, each number at most `max_update` in size, or the size of its step;
+the reward is minus the loss after the update. Turn by turn, the layers move stage by stage, each seeing the earlier
+ones moved. See `strategic_envs.envs.faces.layers` for observations and data, for who knows what
+`strategic_envs.envs.faces.layers_information`, and for the networks `strategic_envs.games.layers`.
 """
 
 from __future__ import annotations
@@ -41,6 +42,10 @@ def parallel_env(
     max_update: float = 0.1,
     batch: int | None = None,
     observation: str = "features",
+    information: str = "open_loop",
+    actions: str = "updates",
+    max_step: float = 1.0,
+    direction: str = "gradient",
     render_mode: str | None = None,
     **options: Any,
 ) -> ParallelLayersEnv:
@@ -50,10 +55,17 @@ def parallel_env(
         max_cycles: Updates in an episode.
         max_update: How far a weight may move in one update.
         batch: The size of the minibatch of a cycle; None means all data.
-        observation: `"features"` (four numbers) or `"gradient"` (the layer's part of the ascent field).
+        observation: `"features"` (four numbers), `"gradient"` (the layer's part of the ascent field) or `"states"` (the
+            features, and how far each state up to the layer has moved since the cycle began).
+        information: `"open_loop"`, or `"cooperative"`: all are paid the group's utility and see the others' last
+            updates; turn by turn also `"closed_loop"`, the default there: each stage sees the earlier ones moved.
+        actions: `"updates"`, a Box of d numbers in `[-max_update, max_update]`, or `"step_sizes"`, a Box of one number
+            in `[0, max_step]`, by which the layer's direction is multiplied.
+        max_step: The largest step size.
+        direction: `"gradient"`, or `"rms"`: divided by the root of its running mean square.
         render_mode: None, `"ansi"` or `"human"`.
-        **options: Options of the game: `hidden`, `data`, `data_dir`, `network`, `split`, `activation`, `loss`,
-            `samples`, `weight_decay`, `seed`; see `strategic_envs.games.layers.layers`.
+        **options: Options of the game: `hidden`, `data`, `data_dir`, `network`, `alignment`, `fictitious`, `split`,
+            `activation`, `loss`, `samples`, `weight_decay`, `seed`; see `strategic_envs.games.layers.layers`.
 
     Raises:
         InvalidGameError: If an option has a value that makes no game.
@@ -70,6 +82,10 @@ def parallel_env(
         max_update=max_update,
         batch=batch,
         observation=observation,
+        information=information,
+        actions=actions,
+        max_step=max_step,
+        direction=direction,
         render_mode=render_mode,
     )
 
@@ -80,6 +96,10 @@ def raw_env(
     max_update: float = 0.1,
     batch: int | None = None,
     observation: str = "features",
+    information: str = "closed_loop",
+    actions: str = "updates",
+    max_step: float = 1.0,
+    direction: str = "gradient",
     render_mode: str | None = None,
     **options: Any,
 ) -> TurnLayersEnv:
@@ -90,6 +110,10 @@ def raw_env(
         max_update=max_update,
         batch=batch,
         observation=observation,
+        information=information,
+        actions=actions,
+        max_step=max_step,
+        direction=direction,
         render_mode=render_mode,
     )
 

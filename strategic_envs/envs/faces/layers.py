@@ -17,7 +17,8 @@ from pettingzoo import AECEnv, ParallelEnv
 
 from strategic_envs.envs.faces.aec import check_players
 from strategic_envs.envs.faces.layers_base import METADATA, LayersFace, Observation
-from strategic_envs.errors import IllegalActionError
+from strategic_envs.errors import IllegalActionError, InvalidGameError
+from strategic_envs.games.kinds.dynamic import DynamicGame
 
 __all__ = ["LayersParallelEnv", "LayersTurnEnv"]
 
@@ -32,12 +33,17 @@ class LayersParallelEnv(LayersFace, ParallelEnv[str, Observation, Any]):
         batch: The size of the minibatch of a cycle; None means all data.
         observation: `"features"`: the loss, the share of the episode that is over, the norm of the layer's weights and
             of its gradient; `"gradient"`: the layer's part of the ascent field, so that `action = lr * observation`
-            is gradient descent.
+            is gradient descent; `"states"`: the features and how far the states that reach the layer have moved.
+        information: `"open_loop"`, `"closed_loop"` (only turn by turn) or `"cooperative"`; see
+            `strategic_envs.envs.faces.layers_information`.
+        actions: `"updates"` of all weights, or `"step_sizes"`; see `strategic_envs.envs.faces.layers_actions`.
+        max_step: The largest step size.
+        direction: What a step size multiplies: `"gradient"` or `"rms"`.
         render_mode: `"ansi"` returns text, `"human"` prints it.
 
     Raises:
         InvalidGameError: If an option has no meaning.
-        UnknownNameError: If there is no such observation.
+        UnknownNameError: If there is no such observation, information, kind of actions or direction.
 
     Example:
         >>> from strategic_envs.games.layers import layers
@@ -54,6 +60,14 @@ class LayersParallelEnv(LayersFace, ParallelEnv[str, Observation, Any]):
         "is_parallelizable": True,
     }
 
+    def __init__(self, game: DynamicGame, **options: Any) -> None:
+        if options.get("information") == "closed_loop":
+            raise InvalidGameError(
+                f"{game.name}: got information='closed_loop' where all layers move at once, so that none can see "
+                "another's move: play turn by turn, with env() or LayersTurnEnv, or take 'open_loop' or 'cooperative'"
+            )
+        super().__init__(game, **options)
+
     def reset(
         self, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Observation], dict[str, dict[str, Any]]]:
@@ -68,7 +82,7 @@ class LayersParallelEnv(LayersFace, ParallelEnv[str, Observation, Any]):
         """Moves all weights.
 
         Args:
-            actions: One update a player.
+            actions: One update, or one step size, a player.
 
         Raises:
             InvalidStrategyError: If an update is refused, or players are missing; nothing has changed then.
@@ -76,9 +90,13 @@ class LayersParallelEnv(LayersFace, ParallelEnv[str, Observation, Any]):
         if not self.agents and not actions:
             return {}, {}, {}, {}, {}
         check_players(self.game.name, self.agents, actions)
-        updates = {a: self.check_action(a, actions[a]) for a in self.agents}
-        self._standing = now = self._judge(self._moved(updates), self._data(self._cycle + 1))
+        updates = {a: self._update(a, actions[a]) for a in self.agents}
+        before, now = self._now(), self._judge(self._moved(updates), self._data(self._cycle + 1))
+        self._standing, self._last = now, list(updates.values())
+        for i, field in enumerate(before.field):
+            self.actions.accept(i, field)
         self._cycle += 1
+        self._begin_cycle()
         everyone, over = self.agents, self._cycle >= self.max_cycles
         if over:
             self.agents = []
@@ -86,7 +104,7 @@ class LayersParallelEnv(LayersFace, ParallelEnv[str, Observation, Any]):
             self.render()
         return (
             {a: self._observe(a) for a in everyone},
-            dict(zip(everyone, now.utilities, strict=True)),
+            dict(zip(everyone, self._rewards(), strict=True)),
             dict.fromkeys(everyone, False),
             dict.fromkeys(everyone, over),
             {a: {"loss": now.loss} for a in everyone},
@@ -95,6 +113,9 @@ class LayersParallelEnv(LayersFace, ParallelEnv[str, Observation, Any]):
 
 class LayersTurnEnv(LayersFace, AECEnv[str, Observation, Any]):
     """The layers move stage by stage, the first stage first; `max_cycles` counts sweeps. Options as of the other face.
+
+    In the closed loop, the default, and in cooperation every stage sees the earlier ones moved; players of one stage
+    move at once. In the open loop all weights move when the sweep ends, as if at once.
 
     Example:
         >>> from strategic_envs.games.layers import layers
@@ -110,6 +131,9 @@ class LayersTurnEnv(LayersFace, AECEnv[str, Observation, Any]):
         **METADATA,
         "is_parallelizable": False,
     }
+
+    def __init__(self, game: DynamicGame, *, information: str = "closed_loop", **options: Any) -> None:
+        super().__init__(game, information=information, **options)
 
     def reset(self, seed: int | None = None, options: dict[str, Any] | None = None) -> None:
         """Draws new weights; a seed decides them and all later draws, episodes without a seed of their own too."""
@@ -127,7 +151,7 @@ class LayersTurnEnv(LayersFace, AECEnv[str, Observation, Any]):
         return self._observe(agent)
 
     def step(self, action: Any) -> None:
-        """Takes the update of the layer whose turn it is.
+        """Takes the action of the layer whose turn it is.
 
         Raises:
             InvalidStrategyError: If the update is refused; nothing has changed then.
@@ -138,19 +162,22 @@ class LayersTurnEnv(LayersFace, AECEnv[str, Observation, Any]):
         if self.terminations[agent] or self.truncations[agent]:
             self._was_dead_step(action)
             return
-        pending = {**self._pending, agent: self.check_action(agent, action)}
         i, stages = self._index[agent], self.game.players
+        update, field = self._update(agent, action), self._now().field[i]
+        pending = {**self._pending, agent: update}
         sweep_ends = i + 1 == len(stages)
-        stage_ends = sweep_ends or stages[i + 1][0] != stages[i][0]
+        stage_ends = sweep_ends or (stages[i + 1][0] != stages[i][0] and self.views.information != "open_loop")
         if stage_ends:
             judged = self._data(self._cycle + 1) if sweep_ends else self._now().judged
             self._standing, pending = self._judge(self._moved(pending), judged), {}
-        self._pending = pending
+        self._pending, self._last[i] = pending, update
+        self.actions.accept(i, field)
         self._cumulative_rewards[agent] = 0.0
         self._clear_rewards()
         if sweep_ends:
             self._cycle += 1
-            self.rewards = dict(zip(self.agents, self._now().utilities, strict=True))
+            self._begin_cycle()
+            self.rewards = dict(zip(self.agents, self._rewards(), strict=True))
             self.truncations = dict.fromkeys(self.agents, self._cycle >= self.max_cycles)
         self.infos = {a: {"loss": self._now().loss} for a in self.agents}
         self._accumulate_rewards()

@@ -11,8 +11,11 @@ from gymnasium import spaces
 from numpy.typing import NDArray
 
 from strategic_envs.envs.faces.aec import check_option
-from strategic_envs.errors import IllegalActionError, InvalidGameError, InvalidStrategyError, UnknownNameError
+from strategic_envs.envs.faces.layers_actions import checked, layer_actions
+from strategic_envs.envs.faces.layers_information import Views, state_changes
+from strategic_envs.errors import IllegalActionError, InvalidGameError, InvalidStrategyError
 from strategic_envs.games.kinds.dynamic import DynamicGame
+from strategic_envs.games.kinds.stages import State
 from strategic_envs.profile import Profile
 from strategic_envs.seeding import numpy_stream
 
@@ -20,9 +23,6 @@ __all__ = ["METADATA", "LayersFace", "Observation", "Standing"]
 
 Observation = NDArray[np.float32]
 METADATA: dict[str, Any] = {"name": "layers", "render_modes": ["human", "ansi"], "render_fps": 4}
-
-_OBSERVATIONS = ("features", "gradient")
-_TOLERANCE = 1e-6  # of float32 rounding, relative to the bound
 
 
 class Standing(NamedTuple):
@@ -46,46 +46,41 @@ class LayersFace:
         max_update: float = 0.1,
         batch: int | None = None,
         observation: str = "features",
+        information: str = "open_loop",
+        actions: str = "updates",
+        max_step: float = 1.0,
+        direction: str = "gradient",
         render_mode: str | None = None,
     ) -> None:
         check_option(game.name, render_mode, ["human", "ansi"], max_cycles)
-        if observation not in _OBSERVATIONS:
-            raise UnknownNameError("observation", observation, _OBSERVATIONS)
-        if not (np.isfinite(max_update) and max_update > 0):
-            raise InvalidGameError(f"{game.name}: got max_update={max_update}, expected a finite number > 0")
+        self.views = Views(game, observation, information)
+        self.actions = layer_actions(game.name, game.dims, actions, max_update, max_step, direction)
+        self.observation, self.max_update, self.max_step = observation, float(max_update), float(max_step)
         samples = len(game.inputs)
         if batch is not None and (type(batch) is not int or not 1 <= batch <= samples):
             raise InvalidGameError(f"{game.name}: got batch={batch!r}, expected None or a whole number in 1..{samples}")
-        self.game, self.max_cycles, self.render_mode = game, max_cycles, render_mode
-        self.max_update, self.batch, self.observation = float(max_update), batch, observation
+        self.game, self.max_cycles, self.render_mode, self.batch = game, max_cycles, render_mode, batch
         self.possible_agents = [f"player_{i}" for i in range(game.n_players)]
         self.agents: list[str] = []
         self._index = {a: i for i, a in enumerate(self.possible_agents)}
-        bound = np.float32(max_update)
-        self._action_spaces = {
-            a: spaces.Box(-bound, bound, (d,), np.float32) for a, d in zip(self.possible_agents, game.dims, strict=True)
-        }
-        features = spaces.Box(np.array([0, 0, 0, 0], np.float32), np.array([np.inf, 1, np.inf, np.inf], np.float32))
-        self._observation_spaces = {
-            a: features if observation == "features" else spaces.Box(-np.inf, np.inf, (d,), np.float32)
-            for a, d in zip(self.possible_agents, game.dims, strict=True)
-        }
         self.state_space = spaces.Box(-np.inf, np.inf, (sum(game.dims),), np.float32)
         self._rng = np.random.default_rng()
         self._data_seed = 0
         self._cycle = 0
         self._standing: Standing | None = None
+        self._nominal: tuple[State, ...] | None = None
+        self._last: list[NDArray[np.float32]] = []
 
     def __str__(self) -> str:
         return f"{type(self).__name__}({self.game.name})"
 
     def action_space(self, agent: str) -> spaces.Box:
-        """Updates of the agent's weights, float32 `(d,)`."""
-        return self._action_spaces[agent]
+        """Updates of the agent's weights, float32 `(d,)`, or step sizes, float32 `(1,)`."""
+        return self.actions.spaces[self._index[agent]]
 
     def observation_space(self, agent: str) -> spaces.Box:
         """What the agent sees, a float32 vector."""
-        return self._observation_spaces[agent]
+        return self.views.spaces[self._index[agent]]
 
     def state(self) -> Observation:
         """All weights of the network, players in order."""
@@ -96,29 +91,9 @@ class LayersFace:
 
         Raises:
             InvalidStrategyError: For a wrong dtype or shape, or a number that is not finite.
-            IllegalActionError: For an update beyond `max_update`.
+            IllegalActionError: For an update beyond `max_update`, or a step size beyond `max_step`.
         """
-        who, shape = f"{self.game.name}, {agent}", self._action_spaces[agent].shape
-        try:
-            array = np.asarray(action)
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise InvalidStrategyError(f"{who}: got {action!r}, which is no array: {error}") from error
-        if array.dtype.kind != "f" or array.shape != shape:
-            raise InvalidStrategyError(
-                f"{who}: got an update of dtype {array.dtype} and shape {array.shape}, expected float32 and {shape}: "
-                "one number a weight"
-            )
-        size = float(np.abs(array).max())
-        if not np.isfinite(size):
-            raise InvalidStrategyError(
-                f"{who}: got a value that is NaN or infinite, expected finite numbers: check the learner"
-            )
-        if size > self.max_update * (1 + _TOLERANCE):
-            raise IllegalActionError(
-                f"{who}: got an update of size {size:g}, expected at most max_update={self.max_update:g} in every "
-                "weight: clip it first, or make the environment with a larger max_update"
-            )
-        return array.astype(np.float32)
+        return checked(self.game.name, agent, self._index[agent], self.actions, action)
 
     def _now(self) -> Standing:
         if self._standing is None:
@@ -131,6 +106,15 @@ class LayersFace:
         start, self._data_seed = (int(s) for s in self._rng.integers(2**63, size=2))
         self.agents, self._cycle = list(self.possible_agents), 0
         self._standing = self._judge(self.game.initial(start, dtype=torch.float32), self._data(0))
+        self._last = [np.zeros(d, dtype=np.float32) for d in self.game.dims]
+        self.actions.begin()
+        self._begin_cycle()
+
+    def _begin_cycle(self) -> None:
+        """Keeps the states that later changes are counted from."""
+        if self.views.observation == "states":
+            now = self._now()
+            self._nominal = now.judged.trace(now.weights)
 
     def _data(self, cycle: int) -> DynamicGame:
         """The game on the data of a cycle; the same in every episode unless there are minibatches."""
@@ -154,13 +138,29 @@ class LayersFace:
             weights = weights.replace(i, weights[i] + torch.from_numpy(update).to(weights[i].device))
         return weights
 
+    def _update(self, agent: str, action: object) -> NDArray[np.float32]:
+        """The change of the agent's weights that its action means."""
+        i = self._index[agent]
+        return self.actions.update(i, self.check_action(agent, action), self._now().field[i])
+
     def _observe(self, agent: str) -> Observation:
-        now, i = self._now(), self._index[agent]
-        if self.observation == "gradient":
-            return now.field[i].cpu().numpy().astype(np.float32)
-        share = min(self._cycle / self.max_cycles, 1.0)
-        values = [now.loss, share, float(now.weights[i].norm()), float(now.field[i].norm())]
-        return np.array(values, dtype=np.float32)
+        now, changes = self._now(), []
+        if self._nominal is not None:
+            changes = state_changes(now.judged.trace(now.weights), self._nominal)
+        return self.views.see(
+            self._index[agent],
+            loss=now.loss,
+            share=min(self._cycle / self.max_cycles, 1.0),
+            weights=now.weights,
+            field=now.field,
+            changes=changes,
+            last=self._last,
+        )
+
+    def _rewards(self) -> list[float]:
+        """What each player is paid where training stands."""
+        now = self._now()
+        return self.views.rewards(now.loss, now.utilities)
 
     def render(self) -> str | None:
         """Loss, accuracy and weights as text: returned in mode `"ansi"`, printed in mode `"human"`."""
