@@ -199,14 +199,14 @@ def _apply(player: nn.Module, weights: Tensor, value: Tensor) -> Tensor:
 def draw_weights(player: nn.Module, generator: torch.Generator) -> Tensor:
     """Flat weights `(d,)` in float64, distributed as torch initialises linear and convolutional layers.
 
-    Weights and biases are uniform on `[-b, b]`, `b = 1 / sqrt(fan in)`; weights of norms, and others of one dimension, are one.
+    Weights and biases are uniform on `[-b, b]`, `b = 1 / sqrt(fan in)`; weights of norms are one.
     """
     parts: list[Tensor] = []
     for layer in player.modules():
         own = dict(layer.named_parameters(recurse=False))
         weight = own.get("weight")
-        matrix = weight is not None and weight.ndim > 1 and not isinstance(layer, nn.LayerNorm | nn.RMSNorm)
-        bound = 1 / math.sqrt(weight[0].numel()) if matrix else None
+        norm = isinstance(layer, nn.LayerNorm | nn.RMSNorm)
+        bound = 1 / math.sqrt(weight[0].numel()) if weight is not None and weight.ndim > 1 and not norm else None
         for name, template in own.items():
             if bound is not None:
                 unit = torch.rand(template.numel(), generator=generator, dtype=torch.float64)
