@@ -5,6 +5,7 @@ wrappers (`register()` puts every environment in RLlib's registry). *Speed*: `Ga
 forms `IndependentGDConfig` and `ExtragradientConfig`, whose algorithm runs a learning dynamic of this project on an
 oracle that loads a profile into the modules, plays thousands of games in one call and returns raw policy gradients.
 `DoubleOracleConfig` is PSRO on the same runners: populations that grow by replies to a mixture of themselves.
+`DGNOptConfig` trains networks, of policies or of data, by the optimizer whose players are their layers.
 """
 
 from __future__ import annotations
@@ -21,10 +22,14 @@ from strategic_envs.errors import require
 if TYPE_CHECKING:
     from strategic_envs.agents.rllib.algorithm import GameDynamics
     from strategic_envs.agents.rllib.config import ExtragradientConfig, GameDynamicsConfig, IndependentGDConfig
+    from strategic_envs.agents.rllib.dgnopt.algorithm import DGNOptAlgorithm
+    from strategic_envs.agents.rllib.dgnopt.config import DGNOptConfig
     from strategic_envs.agents.rllib.psro.algorithm import DoubleOracle
     from strategic_envs.agents.rllib.psro.config import DoubleOracleConfig
 
 __all__ = [
+    "DGNOptAlgorithm",
+    "DGNOptConfig",
     "DoubleOracle",
     "DoubleOracleConfig",
     "ExtragradientConfig",
@@ -40,6 +45,8 @@ if find_spec("ray") is None:
     require("ray", "rllib", "strategic_envs.agents.rllib")
 
 _HOME = {
+    "DGNOptAlgorithm": "dgnopt.algorithm",
+    "DGNOptConfig": "dgnopt.config",
     "DoubleOracle": "psro.algorithm",
     "DoubleOracleConfig": "psro.config",
     "ExtragradientConfig": "config",

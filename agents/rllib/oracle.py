@@ -78,6 +78,15 @@ class RLlibOracle(Oracle):
         self._each_learner(partial(_load, x=flat))
         self._each_runner(partial(_load, x=flat))
 
+    def drawn(self, x: Profile) -> tuple[Draw, Sample | None]:
+        """What a learner that takes its steps itself needs at a profile: the next draw, and play where it is sampled.
+
+        It counts as one call of the field.
+        """
+        self.calls["field"] += 1
+        draw = self._next()
+        return draw, self._sample(x.detach().clone(), draw) if self.task.sampled else None
+
     def _field(self, x: Profile, player: int | None) -> Profile:
         flat, draw, players = x.detach().clone(), self._next(), self._players(player)
         sample = self._sample(flat, draw) if self.task.sampled else None

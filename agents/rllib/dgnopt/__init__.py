@@ -1,0 +1,1 @@
+"""DGNOpt as an algorithm of RLlib: the layers of networks are the players, whether they fit data or play a game."""
