@@ -182,6 +182,7 @@ _TABLE: tuple[tuple[str, str, Settings, tuple[Settings, ...], Callable[[nn.Modul
         tuple({"rho": rho, "reg": reg} for reg in (1e-3, 1e-4) for rho in (0.03, 0.1, 0.3)),
         _emsa,
     ),
+    ("olne", "DGNOpt without feedback or cooperation: KFAC", {**_SAFE, "info": "OLNE"}, _KRONECKER, _dgnopt),
     ("fne", "DGNOpt, feedback on KFAC", {**_SAFE, "info": "FNE"}, _KRONECKER, _dgnopt),
     (
         "fne-uncapped",
