@@ -1,0 +1,76 @@
+"""KFAC as an ordinary optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from torch import nn
+
+from strategic_envs.baselines.optimizers import curvature
+from strategic_envs.baselines.optimizers.preconditioned import Preconditioned
+
+__all__ = ["KFAC"]
+
+
+class KFAC(Preconditioned):
+    """Gradient steps through Kronecker factors: `lr (B + sqrt(d) / pi I)^-1 G (A + pi sqrt(d) I)^-1` for each layer.
+
+    Args:
+        module: The network.
+        lr: The step size.
+        damping: `d`.
+        weight_decay: Times the parameters, added to their gradient.
+        decay: How much of the old factors stays at each sampling.
+        every: Statistics are sampled and factors inverted at each `every`th step,
+        first: and at the first so many.
+        kl_clip: A limit of the steps' length, see `Preconditioned`; None: none.
+        params: Parameters or groups; all of the module's if None.
+        loss_reduction: `mean` or `sum` over the samples of a step.
+
+    Source:
+        Martens and Grosse, "Optimizing Neural Networks with Kronecker-factored Approximate Curvature", ICML 2015;
+        convolutions: Grosse and Martens, ICML 2016.
+
+    Example:
+        >>> import torch
+        >>> _ = torch.manual_seed(0)
+        >>> net = nn.Sequential(nn.Linear(2, 16), nn.Tanh(), nn.Linear(16, 2))
+        >>> optimizer = KFAC(net, lr=0.1, damping=0.1)
+        >>> x = torch.randn(64, 2)
+        >>> y = (x.prod(1) > 0).long()
+        >>> losses = []
+        >>> for _ in range(50):
+        ...     optimizer.zero_grad()
+        ...     loss = nn.functional.cross_entropy(net(x), y)
+        ...     loss.backward()
+        ...     optimizer.step()
+        ...     losses.append(loss.item())
+        >>> losses[-1] < 0.7 * losses[0], optimizer.last_outcome
+        (True, 'ok')
+    """
+
+    def __init__(
+        self,
+        module: nn.Module,
+        lr: float = 0.03,
+        damping: float = 0.03,
+        weight_decay: float = 0.0,
+        *,
+        decay: float = 0.95,
+        every: int = 10,
+        first: int = 5,
+        kl_clip: float | None = None,
+        params: Iterable[Any] | None = None,
+        loss_reduction: str = "mean",
+    ) -> None:
+        super().__init__(
+            module,
+            curvature.KFAC(damping, decay, every, first),
+            lr=lr,
+            damping=damping,
+            weight_decay=weight_decay,
+            kl_clip=kl_clip,
+            params=params,
+            loss_reduction=loss_reduction,
+        )
