@@ -20,7 +20,7 @@ from strategic_envs.games.networks.units import Player, State, Unit
 
 __all__ = ["NetworkStage", "Template", "network_game"]
 
-_Place = tuple[int, list[tuple[str, torch.Size, int, int]]]  # the player, and each parameter's name, shape and range
+_Place = tuple[int, int, dict[str, torch.Size]]  # the player, the first of its pieces, and the shapes of the pieces
 
 
 class Template:
@@ -75,6 +75,7 @@ class NetworkStage:
         own = tuple(index[id(p)] for player in self.players for p in player.parameters())
         self.origin = (tuple(p.shape for p in every), own)
         self._places = _places(stage.players)
+        self._sizes = tuple([p.numel() for p in player.parameters()] for player in self.players)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return NetworkStage, (self.template, self.t)
@@ -86,13 +87,14 @@ class NetworkStage:
             state: The slots of `x_t`, samples first.
             weights: The flat weights of each player, `(d,)`.
         """
+        pieces = [w.split(sizes) for w, sizes in zip(weights, self._sizes, strict=True)]
 
         def apply(unit: Unit, value: Tensor) -> Tensor:
             parameters: dict[str, Tensor] = {}
             if unit.name in self._places:
-                number, pieces = self._places[unit.name]
-                own = weights[number]
-                parameters = {name: own[start:end].view(shape) for name, shape, start, end in pieces}
+                number, start, shapes = self._places[unit.name]
+                own = pieces[number][start:]
+                parameters = {name: w.view(shape) for (name, shape), w in zip(shapes.items(), own, strict=False)}
             return _call(unit, parameters, value)
 
         return self._stage(state).run(state, apply)
@@ -129,11 +131,9 @@ def _places(players: Sequence[Player]) -> dict[str, _Place]:
     for number, player in enumerate(players):
         start = 0
         for unit in player.units:
-            pieces = []
-            for name, parameter in unit.module.named_parameters():
-                pieces.append((name, parameter.shape, start, start + parameter.numel()))
-                start += parameter.numel()
-            places[unit.name] = (number, pieces)
+            shapes = {name: parameter.shape for name, parameter in unit.module.named_parameters()}
+            places[unit.name] = (number, start, shapes)
+            start += len(shapes)
     return places
 
 
@@ -142,13 +142,15 @@ def _call(unit: Unit, parameters: dict[str, Tensor], value: Tensor) -> Tensor:
     module = unit.module
     if unit.kind == "dropout":
         return value  # network_game has refused it where it would do something
+    own = parameters or dict(module.named_parameters())
     if unit.kind == "linear":
-        own = parameters or dict(module.named_parameters())
         return functional.linear(value, own["weight"], own.get("bias"))
+    if unit.kind == "conv" and isinstance(module, nn.Conv1d | nn.Conv2d):
+        return module._conv_forward(value, own["weight"], own.get("bias"))
     if isinstance(module, nn.modules.batchnorm._NormBase):
-        return _normalise(unit, module, parameters or dict(module.named_parameters()), value)
+        return _normalise(unit, module, own, value)
     buffers = {name: b.clone() for name, b in module.named_buffers()}
-    return functional_call(module, {**parameters, **buffers}, (value,))
+    return functional_call(module, {**own, **buffers}, (value,))
 
 
 def _normalise(

@@ -46,6 +46,11 @@ def roles(graph: Graph, unsupported: str = "refuse") -> Roles:
         if node.op != "call_module":
             continue
         module = graph.module.get_submodule(str(node.target))
+        if getattr(module, "inplace", False):
+            raise refuse(
+                f"layer {node.target} ({type(module).__name__})",
+                "it works in place, which destroys the state that co-states need: make it with inplace=False",
+            )
         kind = kind_of(module)
         if kind is None:
             continue
@@ -67,9 +72,7 @@ def _what(unit: Unit) -> str:
 
 
 def _check_unit(node: fx.Node, unit: Unit, run: int, unsupported: str) -> None:
-    what, module = _what(unit), unit.module
-    if getattr(module, "inplace", False):
-        raise refuse(what, "it works in place, which destroys the state that co-states need: make it inplace=False")
+    what, module = f"layer {node.target} ({type(unit.module).__name__})", unit.module
     if isinstance(module, _SEVERAL) or len(node.all_input_nodes) != 1 or len(node.args) + len(node.kwargs) != 1:
         raise refuse(
             what,
@@ -97,11 +100,20 @@ def _check_unit(node: fx.Node, unit: Unit, run: int, unsupported: str) -> None:
                 "out of the game. Expected nn.Linear, nn.Conv1d, nn.Conv2d and norms of torch; freeze it with "
                 "requires_grad_(False), or give unsupported='gradient', with which it takes plain gradient steps",
             )
+        if any(_drops(part) for part in module.modules()):
+            raise refuse(
+                what, "it has dropout inside, whose masks a second pass could not repeat: make it with dropout=0"
+            )
         warnings.warn(
             f"{what} has no matrix form that curvature could use: it stays in its stage as a player of its own that "
             "takes plain gradient steps",
             stacklevel=4,
         )
+
+
+def _drops(part: nn.Module) -> bool:
+    share = part.p if isinstance(part, nn.modules.dropout._DropoutNd) else getattr(part, "dropout", 0)
+    return isinstance(share, int | float) and share > 0
 
 
 def _check_owners(units: dict[fx.Node, Unit]) -> None:

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from strategic_envs.errors import InvalidGameError
 
-__all__ = ["check_function", "check_method", "check_modules", "in_place_operator", "refuse"]
+__all__ = ["RANDOM_REASON", "check_function", "check_method", "check_modules", "in_place_operator", "refuse"]
 
 _RANDOM = frozenset(
     {
@@ -26,7 +26,7 @@ _IN_PLACE = (
     "it works in place: it overwrites a tensor that a backward pass, or a later stage, still needs. Make it out of "
     "place: "
 )
-_RANDOM_REASON = (
+RANDOM_REASON = (
     "it draws random numbers that a second pass could not repeat. Use a module such as nn.Dropout for it, whose draws "
     "can be repeated"
 )
@@ -56,15 +56,15 @@ def check_modules(module: nn.Module) -> None:
         raise refuse(type(module).__name__, "it is compiled, and its layers cannot be seen: give the module itself")
     for name, part in module.named_modules():
         what = f"layer {name} ({type(part).__name__})" if name else f"the module ({type(part).__name__})"
+        if any(nn.parameter.is_lazy(p) for p in part.parameters(recurse=False)):
+            raise refuse(what, "its parameters have no shape yet: run the module once on a batch of the right shape")
         hooks = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
         if any(getattr(part, hook, None) for hook in hooks):
             raise refuse(
                 what, "it has hooks, which a stage would not run: remove them, or make a layer of what they do"
             )
-        if any(nn.parameter.is_lazy(p) for p in part.parameters(recurse=False)):
-            raise refuse(what, "its parameters have no shape yet: run the module once on a batch of the right shape")
         if isinstance(part, _RANDOM_MODULES):
-            raise refuse(what, _RANDOM_REASON)
+            raise refuse(what, RANDOM_REASON)
 
 
 def check_function(where: str, target: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -83,7 +83,7 @@ def check_function(where: str, target: Callable[..., Any], args: tuple[Any, ...]
     if target is functional.batch_norm:
         raise refuse(f"{where}, {name}", "it may change running statistics that no stage owns: use nn.BatchNorm")
     if name in _RANDOM:
-        raise refuse(f"{where}, {name}", _RANDOM_REASON)
+        raise refuse(f"{where}, {name}", RANDOM_REASON)
 
 
 def check_method(where: str, name: str, kwargs: dict[str, Any]) -> None:
@@ -97,7 +97,12 @@ def check_method(where: str, name: str, kwargs: dict[str, Any]) -> None:
     if kwargs.get("out") is not None:
         raise refuse(f"{where}, .{name}(..., out=...)", f"{_IN_PLACE}leave out=... out")
     if name in _RANDOM:
-        raise refuse(f"{where}, .{name}()", _RANDOM_REASON)
+        raise refuse(f"{where}, .{name}()", RANDOM_REASON)
+    if name in ("item", "tolist", "numpy"):
+        raise refuse(
+            f"{where}, .{name}()",
+            "it makes numbers of a tensor, which no derivative passes and no stage can be cut through: keep the tensor",
+        )
 
 
 def in_place_operator(where: str, symbol: str) -> InvalidGameError:

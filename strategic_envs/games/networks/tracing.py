@@ -14,6 +14,7 @@ from torch.fx.proxy import TraceError
 
 from strategic_envs.errors import InvalidGameError
 from strategic_envs.games.networks.refusals import (
+    RANDOM_REASON,
     check_function,
     check_method,
     check_modules,
@@ -105,13 +106,9 @@ class _Tracer(fx.Tracer):
             ) from error
 
     def create_arg(self, a: Any) -> Any:
-        if isinstance(a, nn.Parameter):
-            name = next((n for n, p in self.root.named_parameters() if p is a), "a parameter")
+        if isinstance(a, Tensor) and not isinstance(a, nn.Parameter) and not any(a is b for b in self.root.buffers()):
             if a.requires_grad:
-                raise self._raw(name)
-        elif isinstance(a, Tensor) and not any(a is b for b in self.root.buffers()):
-            if a.requires_grad:
-                raise self._raw("a tensor made of parameters")
+                raise _raw(f"{self.where}, a tensor made of parameters")
             if a not in self.tensor_attrs:
                 target = next(
                     (t for t, known in self.constants.items() if known is a), f"constant:{len(self.constants)}"
@@ -119,14 +116,6 @@ class _Tracer(fx.Tracer):
                 self.constants[target] = a
                 return self.create_node("get_attr", target, (), {})
         return super().create_arg(a)
-
-    def _raw(self, name: str) -> InvalidGameError:
-        return refuse(
-            self.where,
-            f"{name} is read as a raw nn.Parameter, not by a layer of torch, so it has no player. Write it as an "
-            "nn.Linear, convolution or norm, freeze it with requires_grad_(False), or give unsupported='gradient', "
-            "which keeps the submodule that owns it whole",
-        )
 
     def create_node(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> fx.Node:
         if kind == "call_function":
@@ -142,6 +131,15 @@ class _Tracer(fx.Tracer):
         if torch.is_autocast_enabled("cpu"):
             raise refuse(self.where, "it switches autocast on, which the stages would not see: do so around the step")
         return super().create_node(kind, target, args, kwargs, *rest, **named)
+
+
+def _raw(what: str) -> InvalidGameError:
+    return refuse(
+        what,
+        "it is read by the forward pass itself, not by a layer of torch, so it has no player. Make it a linear layer, "
+        "convolution or norm, freeze it with requires_grad_(False), or move it into a submodule of its own and give "
+        "unsupported='gradient', which keeps that submodule whole",
+    )
 
 
 @contextmanager
@@ -213,7 +211,7 @@ def _record(module: nn.Module, unsupported: str) -> Graph:
             "operations, or give the module's part that has none",
         ) from error
     if not torch.equal(before, torch.get_rng_state()):
-        raise refuse(f"the module's forward ({type(module).__name__})", "it draws random numbers: use nn.Dropout")
+        raise refuse(f"the module's forward ({type(module).__name__})", RANDOM_REASON)
     return _needed(module, graph, tracer.constants)
 
 
@@ -234,6 +232,11 @@ def _needed(module: nn.Module, graph: fx.Graph, constants: dict[str, Tensor]) ->
     inputs = [node for node in graph.nodes if node.op == "placeholder" and node in needed]
     if len(inputs) != 1:
         raise refuse(what, f"its output depends on {len(inputs)} inputs, expected one tensor with the samples first")
+    parameters = dict(module.named_parameters())
     nodes = [node for node in graph.nodes if node in needed]
+    for node in nodes:
+        if node.op == "get_attr" and node.target in parameters and parameters[str(node.target)].requires_grad:
+            owner = module.get_submodule(str(node.target).rpartition(".")[0])
+            raise _raw(f"the nn.Parameter {node.target} (of {type(owner).__name__})")
     nodes.remove(inputs[0])
     return Graph(module, (inputs[0], *nodes), result, constants)
