@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from ray.rllib.algorithms.algorithm_config import NotProvided
 
@@ -38,7 +38,7 @@ class DGNOptConfig(GameConfig):
         from strategic_envs.agents.rllib.dgnopt.algorithm import DGNOptAlgorithm
 
         super().__init__(algo_class or DGNOptAlgorithm)
-        self.objective: Literal["own", "welfare"] = "own"
+        self.objective = "own"
         self.info = "FNE"
         self.curvature = "kfac"
         self.lr = 0.03
@@ -60,7 +60,7 @@ class DGNOptConfig(GameConfig):
     def training(  # pyright: ignore[reportIncompatibleMethodOverride]
         self,
         *,
-        objective: Literal["own", "welfare"] = NotProvided,  # pyright: ignore[reportArgumentType]
+        objective: str = NotProvided,  # pyright: ignore[reportArgumentType]
         info: str = NotProvided,  # pyright: ignore[reportArgumentType]
         curvature: str = NotProvided,  # pyright: ignore[reportArgumentType]
         lr: float = NotProvided,  # pyright: ignore[reportArgumentType]

@@ -10,16 +10,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from strategic_envs.agents.dgnopt import DGNOpt, StepResult
 from strategic_envs.agents.rllib.dgnopt.losses import MeanLoss, ScoreLoss
+from strategic_envs.agents.rllib.dgnopt.networks import live_network, weights_of
 from strategic_envs.agents.rllib.modules import flat_parameters, load_parameters
 from strategic_envs.agents.rllib.tasks.base import Draw, Sample, Task
 from strategic_envs.agents.rllib.tasks.layers import LayersTask
 from strategic_envs.agents.rllib.tasks.one_shot_network import PointNetworkTask
 from strategic_envs.errors import InvalidSettingError
-from strategic_envs.games.kinds.dynamic import DynamicGame
 from strategic_envs.seeding import child_seed
 
 __all__ = ["Team", "teams"]
@@ -51,22 +51,21 @@ class LayersTeam(Team):
 
     def __init__(self, task: LayersTask, modules: Sequence[nn.Module], settings: Mapping[str, Any]) -> None:
         self.task, self.modules = task, modules
-        weights = [flat_parameters(m) for m in modules]
-        self.network = network_of(task.game, weights)
-        self.layers: Sequence[nn.Module] = list(self.network.players)  # pyright: ignore[reportArgumentType, reportCallIssue]
+        net = live_network(task.game, flat_parameters(modules[0]))
+        self.layers = [weights_of(net, i) for i in range(task.game.n_players)]
         own = {**settings, "loss": task.game.objective.loss, "seed": task.options.seed}
         decay = own.pop("weight_decay")
         groups = [
-            {"params": list(layer.parameters()), "weight_decay": decay + of_game}
+            {"params": list(layer), "weight_decay": decay + of_game}
             for layer, of_game in zip(self.layers, task.game.weight_decay, strict=True)
         ]
-        self.optimizer = DGNOpt(self.network, params=groups, **own)
+        self.optimizer = DGNOpt(net, params=groups, **own)
 
     def step(self, draw: Draw, sample: Sample | None) -> StepResult:
         for layer, module in zip(self.layers, self.modules, strict=True):
             load_parameters(layer, flat_parameters(module))
         game = self.task.minibatch(draw.iteration)
-        result = self.optimizer.step(game.objective.data(next(self.network.parameters())))
+        result = self.optimizer.step(game.objective.data(self.layers[0][0]))
         for layer, module in zip(self.layers, self.modules, strict=True):
             load_parameters(module, flat_parameters(layer))
         return result
@@ -97,7 +96,7 @@ class PolicyTeam(Team):
         return self.optimizer.step((own.obs.to(weight), (own.coefficient, own.mask)))
 
 
-def teams(task: Task, modules: Sequence[nn.Module], settings: Mapping[str, Any]) -> list[Team]:
+def teams(task: Task, modules: Sequence[nn.Module], settings: Mapping[str, Any]) -> Sequence[Team]:
     """The teams of a task.
 
     Args:
@@ -117,18 +116,3 @@ def teams(task: Task, modules: Sequence[nn.Module], settings: Mapping[str, Any])
             "layers are its players: leave out strategy, or give strategy='network' in a one-shot game"
         )
     return [PolicyTeam(task, module, i, settings) for i, module in enumerate(modules)]
-
-
-def network_of(game: DynamicGame, weights: Sequence[Tensor]) -> nn.Module:
-    """The game's network with these weights, such that it can be staged.
-
-    Example:
-        >>> from strategic_envs.games.layers import layers
-        >>> game = layers(hidden=(4,))
-        >>> [type(m).__name__ for m in network_of(game, game.initial(0)).players]
-        ['Linear', 'Linear']
-    """
-    network = game.module(weights)
-    between = [layer for stage in game.stages for layer in getattr(getattr(stage, "merge", None), "layers", ())]
-    network.add_module("between", nn.ModuleList(between))  # what runs must belong to the module that is followed
-    return network

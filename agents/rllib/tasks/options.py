@@ -40,7 +40,7 @@ class Options:
     start: Sequence[Sequence[float]] | None = None
     entropy: float | Sequence[float] | None = None
     exploring_starts: float | None = None
-    objective: Literal["own", "welfare"] = "own"
+    objective: str = "own"
 
     def __post_init__(self) -> None:
         self.regularisation()
