@@ -88,7 +88,7 @@ def _maker(network: str, data: str, train: Dataset) -> Callable[[], nn.Module]:
         widths = (8, 16, 16) if small else (8, 16, 32)
         return lambda: residual_conv(channels_in=inputs, widths=widths, classes=classes)
     if network == "inception":
-        return lambda: inception(channels_in=inputs, width=8, stem=16, classes=classes)
+        return lambda: inception(channels_in=inputs, widths=(8, 8), stem=16, classes=classes)
     return lambda: resnet18(classes=classes)
 
 

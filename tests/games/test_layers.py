@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from strategic_envs.data import digits
-from strategic_envs.errors import DataError, InvalidGameError, UnknownNameError
+from strategic_envs.errors import DataError, InvalidGameError, InvalidSettingError, UnknownNameError
 from strategic_envs.games.catalogue import game
+from strategic_envs.games.kinds.dynamic import DynamicGame
 from strategic_envs.games.layers import layers
+from strategic_envs.games.networks import residual_conv
+from strategic_envs.profile import Profile
 
 
 def test_layers_are_those_of_the_torch_perceptron() -> None:
@@ -60,7 +64,82 @@ def test_a_users_own_network_is_played_on_the_digits() -> None:
     torch.testing.assert_close(own.outputs(own.load(network)), network(own.inputs).detach())
 
 
+NETWORKS: dict[str, tuple[dict[str, Any], tuple[tuple[int, int], ...]]] = {
+    "residual": ({}, ((0, 0), (1, 0), (2, 0), (2, 1), (3, 0))),
+    "residual_conv": ({"activation": "tanh"}, ((0, 0), (1, 0), (2, 0), (2, 1), (3, 0))),
+    "inception": ({}, ((0, 0), (1, 0), (1, 1), (2, 0), (2, 1), (2, 2), (2, 3), (3, 0))),
+}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_networks_by_name_are_played_stage_by_stage(network: str) -> None:
+    options, players = NETWORKS[network]
+    late = layers(hidden=(4,), samples=12, network=network, **options)
+    early = layers(hidden=(4,), samples=12, network=network, alignment="early", **options)
+    assert late.players == players
+    assert early.players != players
+    x = late.initial(0)
+    by_name = {
+        name: w
+        for stage, own in zip(late.stages, split(late, x), strict=True)
+        for name, w in zip(stage.names, own, strict=True)
+    }
+    y = Profile(by_name[name] for stage in early.stages for name in stage.names)
+    torch.testing.assert_close(early.loss(y), late.loss(x))
+    assert late.outputs(x).shape == (12, 10)
+    torch.testing.assert_close(late.module(x)(late.inputs).detach(), late.outputs(x))
+
+
+def split(game: DynamicGame, x: Profile) -> list[list[torch.Tensor]]:
+    parts = iter(x)
+    return [[next(parts) for _ in stage.players] for stage in game.stages]
+
+
+def test_an_alignment_by_name_is_checked_against_the_data_flow() -> None:
+    stages = {"stem": 0, "blocks.0.first": 1, "blocks.0.second": 2, "blocks.0.shortcut": 1, "head": 3}
+    assert layers(hidden=(4,), samples=12, network="residual", alignment=stages).players[1:3] == ((1, 0), (1, 1))
+    with pytest.raises(InvalidGameError, match=r"blocks\.0\.second"):
+        layers(hidden=(4,), samples=12, network="residual", alignment={**stages, "blocks.0.second": 1})
+    for network in ("mlp", "residual"):
+        with pytest.raises((InvalidGameError, UnknownNameError, InvalidSettingError), match="sooner"):
+            layers(hidden=(4,), samples=12, network=network, alignment="sooner")
+
+
+def test_resnet18_plays_its_batch_norms_by_the_samples_of_the_game() -> None:
+    game = layers(hidden=(2,), samples=8, network="resnet18")
+    assert game.n_players == 21 and float(game.loss(game.initial(0))) == pytest.approx(math.log(10), rel=0.5)
+    x = game.initial(0)
+    before = float(game.loss(x))
+    for _ in range(3):
+        x = x + 0.01 * game.field(x)
+    assert float(game.loss(x)) < before
+
+
+def test_any_torch_module_is_played_on_vectors_or_images() -> None:
+    module = residual_conv(1, (3,), (2,), 3)
+    game = layers(network=module, images=True, samples=9)
+    assert game.inputs.shape == (9, 1, 8, 8)
+    torch.testing.assert_close(game.outputs(game.load(module)), module(game.inputs).detach())
+    normed = nn.Sequential(nn.Linear(64, 6), nn.LayerNorm(6), nn.ReLU(), nn.Linear(6, 10))  # no plain chain
+    game = layers(network=normed, samples=9)
+    torch.testing.assert_close(game.outputs(game.load(normed)), normed(game.inputs).detach())
+    with pytest.raises(InvalidGameError, match="inplace|in place"):
+        layers(network=nn.Sequential(nn.Linear(64, 10), nn.ReLU(inplace=True)), samples=9)
+
+
+def test_making_a_game_leaves_the_global_generator_alone() -> None:
+    before = torch.get_rng_state()
+    for network in ("mlp", "residual", "inception"):
+        layers(hidden=(2,), samples=9, network=network).initial(0)
+    assert torch.get_rng_state().equal(before)
+
+
 def test_bad_options_are_refused() -> None:
+    for network in ("residual", "inception"):
+        with pytest.raises(InvalidGameError, match="one width a block"):
+            layers(hidden=(), network=network)
+    with pytest.raises(UnknownNameError, match="did you mean 'residual'"):
+        layers(network="residul")
     for hidden in ((0,), (16, -1), (True,)):
         with pytest.raises(InvalidGameError, match="whole numbers >= 1"):
             layers(hidden=hidden)

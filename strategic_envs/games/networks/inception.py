@@ -9,6 +9,7 @@ Game Theoretic Neural Optimizer", ICML 2021, section 5.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import no_type_check
 
 import torch
@@ -75,8 +76,7 @@ class InceptionNetwork(nn.Module):
 
 def inception(
     channels_in: int = 1,
-    width: int = 4,
-    blocks: int = 2,
+    widths: Sequence[int] = (4, 4),
     *,
     stem: int = 8,
     stride: int = 1,
@@ -88,11 +88,10 @@ def inception(
 
     Args:
         channels_in: The channels of an image.
-        width: The channels of each of the four branches.
-        blocks: How many blocks; the image is halved between two of them.
+        widths: The channels of each of the four branches of each block; the image is halved between two blocks.
         stem: The channels of the 3 x 3 stem.
         stride: The stem's stride.
-        reduce: The channels that the 3 x 3 and the 5 x 5 layers read; `width` by default.
+        reduce: The channels that the 3 x 3 and the 5 x 5 layers read; by default as many as they give.
         classes: The number of outputs.
         activation: `relu`, `tanh`, `sigmoid`, `gelu` or `identity`.
 
@@ -108,13 +107,12 @@ def inception(
         >>> inception()(torch.zeros(2, 1, 8, 8)).shape
         torch.Size([2, 10])
     """
-    reduce = width if reduce is None else reduce
-    check_widths("inception", channels_in=channels_in, width=width, blocks=blocks, stem=stem, classes=classes)
-    check_widths("inception", stride=stride, reduce=reduce)
+    check_widths("inception", channels_in=channels_in, widths=widths, stem=stem, stride=stride, classes=classes)
+    check_widths("inception", reduce=1 if reduce is None else reduce)
     parts: list[nn.Module] = []
     before = stem
-    for _ in range(blocks):
-        parts.append(InceptionBlock(before, width, reduce, activation=activation))
+    for width in widths:
+        parts.append(InceptionBlock(before, width, reduce or width, activation=activation))
         before = 4 * width
     first = nn.Conv2d(channels_in, stem, 3, stride=stride, padding=1)
     return InceptionNetwork(first, parts, nn.Linear(before, classes), activation)

@@ -31,7 +31,7 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         IMAGE,
     ),
     "inception": (inception, IMAGE),
-    "inception reduced": (lambda: inception(1, 3, 3, stem=5, reduce=2, stride=2, activation="sigmoid"), IMAGE),
+    "inception reduced": (lambda: inception(1, (3, 2, 3), stem=5, reduce=2, stride=2, activation="sigmoid"), IMAGE),
     "resnet18": (lambda: resnet18(10, width=4, channels_in=1), IMAGE),
 }
 
@@ -65,7 +65,7 @@ def test_no_operation_is_in_place(name: str) -> None:
 def test_the_layers_have_speaking_names() -> None:
     leaves = [name for name, m in residual_mlp(widths=(8,)).named_modules() if isinstance(m, nn.Linear)]
     assert leaves == ["stem", "blocks.0.first", "blocks.0.second", "blocks.0.shortcut", "head"]
-    leaves = [name for name, m in inception(blocks=1).named_modules() if isinstance(m, nn.Conv2d)]
+    leaves = [name for name, m in inception(widths=(4,)).named_modules() if isinstance(m, nn.Conv2d)]
     branches = ["single", "reduce3", "conv3", "reduce5", "conv5", "pooled"]
     assert leaves == ["stem", *(f"blocks.0.{b}" for b in branches)]
 
@@ -131,7 +131,7 @@ BAD: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: residual_conv(strides=(1, 2)), InvalidGameError, "3 widths and 2 strides"),
     (lambda: residual_conv(shortcut="identity"), InvalidGameError, "block 1"),
     (lambda: residual_conv(norm="layer"), UnknownNameError, "layer"),
-    (lambda: inception(width=0), InvalidGameError, "width=0"),
+    (lambda: inception(widths=(4, 0)), InvalidGameError, "widths"),
     (lambda: inception(reduce=0), InvalidGameError, "reduce=0"),
     (lambda: inception(activation="step"), UnknownNameError, "step"),
     (lambda: resnet18(width=0), InvalidGameError, "width=0"),
