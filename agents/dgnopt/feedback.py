@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from strategic_envs.agents.dgnopt.numbers import at_least_single
 from strategic_envs.agents.dgnopt.records import StageRecord
 from strategic_envs.agents.dgnopt.sweep import spread
 from strategic_envs.agents.dgnopt.value import Value
@@ -28,17 +29,16 @@ def coefficients(value: Value, moved: State, nominal: State) -> Tensor:
         moved: The state that the new parameters of earlier stages lead to.
         nominal: The state of the nominal pass.
     """
-    along = None
+    along: list[Tensor] | None = None
     for slot, (new, old) in enumerate(zip(moved, nominal, strict=True)):
         if new is old or not new.is_floating_point():
             continue
-        dx = (new - old).flatten(1)
-        columns = torch.stack([z[slot].flatten(1).to(dx.dtype) for z in value.columns], dim=1)  # B r d
-        products = torch.bmm(columns, dx.unsqueeze(2)).squeeze(2)
-        along = products if along is None else along + products
+        dx = at_least_single(new - old)
+        felt = [(dx * z[slot]).sum(tuple(range(1, dx.ndim))) for z in value.columns]
+        along = felt if along is None else torch._foreach_add(along, felt)
     if along is None:
         return value.core.new_zeros(value.core.shape[:2])
-    return torch.einsum("brs,bs->br", value.core, along.to(value.core.dtype))
+    return torch.einsum("brs,bs->br", value.core, torch.stack(list(along), dim=1).to(value.core.dtype))
 
 
 def reaction(record: StageRecord, units: Sequence[Unit], moved: State) -> dict[str, Tensor]:

@@ -82,7 +82,7 @@ class StageMap:
             records: The stage in every piece of the batch.
             gradients: `Q_th` of its trained units.
         """
-        own = self.curvature.wants(step)
+        own, self.curvature.step = self.curvature.wants(step), step
         for record in records:
             inputs, h = (stacked if self.statistic == "gn" else plain)(record)
             for name, gradient in gradients.items():
@@ -97,7 +97,6 @@ class StageMap:
         """Makes the maps of the layers that were observed since the last call; the others keep theirs."""
         damping = {name: settings["damping"] for name, settings in group.items() if settings["damping"] is not None}
         self.curvature.refresh(step, damping)
-        self.curvature.step = step  # more stages may follow in this step
         for part in self._parts.values():
             part.refresh(step)
 

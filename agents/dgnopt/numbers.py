@@ -1,4 +1,4 @@
-"""Precision and finiteness of a step."""
+"""Precision, layout and finiteness of a step."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from strategic_envs.errors import InvalidStrategyError
+from strategic_envs.games.networks import StagedNet
 
-__all__ = ["at_least_single", "full_precision", "nominal", "not_finite"]
+__all__ = ["at_least_single", "channels_last", "full_precision", "likes_channels_last", "nominal", "not_finite"]
 
 
 @contextlib.contextmanager
@@ -36,6 +37,31 @@ def at_least_single(x: Tensor) -> Tensor:
         torch.float32
     """
     return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
+
+
+def likes_channels_last(net: StagedNet) -> bool:
+    """Whether images may be laid out with their channels last: convolutions of few channels are then much faster.
+
+    Not where the network calls `view`, which asks for a layout, or has layers that are not known here.
+    """
+    images = any(isinstance(unit.module, torch.nn.Conv2d) for unit in net.units)
+    return (
+        images and not any(unit.kind == "other" for unit in net.units) and all("view" not in s.code for s in net.stages)
+    )
+
+
+def channels_last(x: Tensor) -> Tensor:
+    """The same images with channels last in memory, also where there is one channel and both layouts look alike.
+
+    Example:
+        >>> channels_last(torch.zeros(2, 1, 3, 3)).stride()
+        (9, 1, 3, 1)
+    """
+    if x.ndim != 4 or not x.is_floating_point():
+        return x
+    x = x.contiguous(memory_format=torch.channels_last)
+    batch, channels, height, width = x.shape
+    return x.as_strided(x.shape, (channels * height * width, 1, channels * width, channels))
 
 
 def not_finite(quantities: Mapping[str, Iterable[Tensor]]) -> str | None:

@@ -13,7 +13,14 @@ from strategic_envs.agents.dgnopt.batches import pieces
 from strategic_envs.agents.dgnopt.linear_map import StageMap
 from strategic_envs.agents.dgnopt.momentum import Momentum
 from strategic_envs.agents.dgnopt.norm import Switch
-from strategic_envs.agents.dgnopt.numbers import at_least_single, full_precision, nominal, not_finite
+from strategic_envs.agents.dgnopt.numbers import (
+    at_least_single,
+    channels_last,
+    full_precision,
+    likes_channels_last,
+    nominal,
+    not_finite,
+)
 from strategic_envs.agents.dgnopt.result import StepResult
 from strategic_envs.agents.dgnopt.settings import check_group, check_settings, curvature_named, information_named
 from strategic_envs.agents.dgnopt.sweep import forward_trace
@@ -143,7 +150,7 @@ class DGNOpt(torch.optim.Optimizer):
         )
         device = self.param_groups[0]["params"][0].device  # drawn where the network is
         self._random = {name: torch_stream(seed, "dgnopt", name, device=device) for name in ("terminal", "dropout")}
-        self._switch = Switch()
+        self._switch, self._channels_last = Switch(), likes_channels_last(self.net)
         self.steps = 0
         """How many steps were taken; refused ones do not count."""
 
@@ -226,6 +233,7 @@ class DGNOpt(torch.optim.Optimizer):
             turn = Turn(net, self._rules(autocast), samples)
             losses = []
             for inputs, targets in batches:
+                inputs = channels_last(inputs) if self._channels_last else inputs
                 trace = nominal(
                     lambda x: forward_trace(net, x, self._switch, self._random["dropout"]), inputs, autocast
                 )
