@@ -122,12 +122,7 @@ def cut(graph: Graph, what: Values, stage_of: dict[fx.Node, int], count: int) ->
     state: tuple[fx.Node, ...] = (start,)
     cuts: list[Cut] = []
     for t in range(count):
-        if t + 1 < count:
-            given = done | {n for n, s in stage_of.items() if s <= t}
-            barred = {n for n, s in stage_of.items() if s > t} | {graph.output}
-            after = _smallest(what, consumers, given, barred)
-        else:
-            after = set(what.sources)
+        after = _smallest(what, consumers, done, {n: s <= t for n, s in stage_of.items()})
         results = tuple(n for n in what.sources if n in after and any(c not in after for c in consumers[n]))
         results = results or (graph.output,)
         fresh = after - done
@@ -150,58 +145,71 @@ def _with_derived(graph: Graph, what: Values, nodes: set[fx.Node]) -> set[fx.Nod
 
 
 def _smallest(
-    what: Values, consumers: dict[fx.Node, list[fx.Node]], given: set[fx.Node], barred: set[fx.Node]
+    what: Values, consumers: dict[fx.Node, list[fx.Node]], done: set[fx.Node], moves: dict[fx.Node, bool]
 ) -> set[fx.Node]:
     """The largest set of computed nodes with the fewest tensors passing out of it.
 
-    `("made", v)` is on the source's side if v is computed, and `("kept", v)` if all that read v are too; the edge
-    between them is cut, at the price of one slot, if v is computed and still needed.
+    Only nodes that can be computed now and have not been are in question. For each there are two points of a flow
+    network: `(True, v)` is on the source's side if v is computed, `(False, v)` if all that read v are, too. The edge
+    between them is cut, at the price of one slot, where v is computed and still needed.
+
+    Args:
+        what: What the nodes are.
+        consumers: Who reads each of them.
+        done: What earlier stages have computed.
+        moves: For each player's node, whether the player has moved by now.
     """
-    made, kept = "made", "kept"
-    capacity: dict[tuple[object, object], int] = {}
-    ways: dict[object, list[object]] = {}
+    later: set[fx.Node] = set()  # what needs a player who has not moved
+    for node, inputs in what.sources.items():
+        if not moves.get(node, True) or any(i in later for i in inputs):
+            later.add(node)
+    open_ = {node for node in what.sources if node not in done and node not in later}
+    endless = 1 + len(what.sources)
+    room: dict[object, dict[object, int]] = {"source": {}, "sink": {}}
 
     def edge(a: object, b: object, price: int) -> None:
-        if (a, b) not in capacity:
-            ways.setdefault(a, []).append(b)
-            ways.setdefault(b, []).append(a)
-            capacity[a, b], capacity[b, a] = 0, capacity.get((b, a), 0)
-        capacity[a, b] += price
+        room.setdefault(b, {}).setdefault(a, 0)
+        room.setdefault(a, {})[b] = price
 
-    endless = 1 + 2 * len(what.sources)
-    for node, inputs in what.sources.items():
-        if consumers[node]:
-            edge((made, node), (kept, node), endless if node in what.bundles else 1)
+    for node in what.sources:
+        if node in open_:
+            edge((True, node), (False, node), endless if node in what.bundles else 1)
+            if node in moves:
+                edge("source", (True, node), endless)
+            for i in what.sources[node]:
+                if i in open_:
+                    edge((True, node), (True, i), endless)
+        elif node in done and any(c in open_ for c in consumers[node]):
+            edge("source", (False, node), 1)
+        else:
+            continue
+        if any(c in later for c in consumers[node]):  # whatever is chosen, it is needed later
+            edge((False, node), "sink", endless)
         for reader in consumers[node]:
-            edge((kept, node), (made, reader), endless)
-        for i in inputs:
-            edge((made, node), (made, i), endless)
-        if node in given:
-            edge("source", (made, node), endless)
-        if node in barred:
-            edge((made, node), "sink", endless)
-    while path := _path(ways, capacity):
-        room = min(capacity[step] for step in path)
+            if reader in open_:
+                edge((False, node), (True, reader), endless)
+    while path := _path(room):
+        least = min(room[a][b] for a, b in path)
         for a, b in path:
-            capacity[a, b] -= room
-            capacity[b, a] += room
-    late = _before_sink(ways, capacity)
-    return {node for node in what.sources if (made, node) not in late}
+            room[a][b] -= least
+            room[b][a] += least
+    late = _before_sink(room)
+    return done | {node for node in open_ if (True, node) not in late}
 
 
-def _path(
-    ways: dict[object, list[object]], capacity: dict[tuple[object, object], int]
-) -> list[tuple[object, object]] | None:
+def _path(room: dict[object, dict[object, int]]) -> list[tuple[object, object]] | None:
+    """A shortest path from source to sink with room for more flow, as its edges from the sink back."""
     came: dict[object, object] = {"source": None}
-    todo = deque(["source"])
+    todo: deque[object] = deque(["source"])
     while todo:
-        a: object = todo.popleft()
-        for b in ways[a]:
-            if b not in came and capacity[a, b] > 0:
+        a = todo.popleft()
+        for b, left in room[a].items():
+            if left > 0 and b not in came:
                 came[b] = a
-                todo.append(b)  # pyright: ignore[reportArgumentType]
+                todo.append(b)
         if "sink" in came:
-            path, b = [], "sink"
+            path: list[tuple[object, object]] = []
+            b: object = "sink"
             while (before := came[b]) is not None:
                 path.append((before, b))
                 b = before
@@ -209,14 +217,14 @@ def _path(
     return None
 
 
-def _before_sink(ways: dict[object, list[object]], capacity: dict[tuple[object, object], int]) -> set[object]:
-    """What a further unit of flow could still reach the sink from."""
+def _before_sink(room: dict[object, dict[object, int]]) -> set[object]:
+    """From where a further unit of flow could still reach the sink."""
     found: set[object] = {"sink"}
     todo: list[object] = ["sink"]
     while todo:
         b = todo.pop()
-        for a in ways[b]:
-            if a not in found and capacity[a, b] > 0:
+        for a in room[b]:
+            if a not in found and room[a][b] > 0:
                 found.add(a)
                 todo.append(a)
     return found

@@ -177,7 +177,7 @@ def trace(module: nn.Module, unsupported: str = "refuse") -> Graph:
         with _mode(module, training):
             graphs.append(_record(module, unsupported))
     first, second = graphs
-    if _outline(first) != _outline(second):
+    if _outline(first) != _outline(second) or not _same(first.constants, second.constants):
         raise refuse(
             f"the module's forward ({type(module).__name__})",
             "it does other things in training than in evaluation mode, which stages that are cut once cannot: leave "
@@ -188,6 +188,10 @@ def trace(module: nn.Module, unsupported: str = "refuse") -> Graph:
 
 def _outline(graph: Graph) -> list[str]:
     return [f"{n.op} {n.target} {n.args} {n.kwargs}" for n in graph.nodes]
+
+
+def _same(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
+    return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(some.values(), others.values(), strict=True))
 
 
 def _record(module: nn.Module, unsupported: str) -> Graph:
