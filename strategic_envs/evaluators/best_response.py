@@ -120,10 +120,10 @@ def _(game: Game, player: int, play: object, certify: float | None = None) -> Be
     _check_player(game, player)
     if game.joint is not None:
         game = _on_slice(game, player, joint_play(game, play))
-    own = getattr(game, "best_response", None)
-    if own is not None:  # a closed form; it sees checked play in the form it was given
+    own, found = getattr(game, "best_response", None), None
+    if own is not None:  # a closed form, or None where it has none; it sees checked play in the form it was given
         found = own(player, play if isinstance(play, Independent) else joint_play(game, play))
-    else:
+    if found is None:
         found = _numeric(game, player, play)
     if certify is None:
         return found

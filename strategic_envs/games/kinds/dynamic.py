@@ -28,10 +28,12 @@ from strategic_envs.data import MinibatchSampler
 from strategic_envs.errors import InvalidGameError
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.known import Known
+from strategic_envs.games.kinds.last_layer import last_layer_response
 from strategic_envs.games.kinds.objective import Objective
 from strategic_envs.games.kinds.sequential import sequential_stages
 from strategic_envs.games.kinds.stages import GameStage, StagedNetwork, State, draw_weights, load_weights
 from strategic_envs.games.kinds.vi import VIGame
+from strategic_envs.play import BestResponse
 from strategic_envs.profile import Profile
 from strategic_envs.seeding import torch_stream
 from strategic_envs.sets import Box
@@ -267,6 +269,13 @@ class DynamicGame(Game):
     def _functional_field(self, x: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         slopes = grad(lambda weights: self.loss(weights).sum())(x)
         return tuple(-g - w * t for g, w, t in zip(slopes, self.weight_decay, x, strict=True))
+
+    def best_response(self, player: int, play: object) -> BestResponse | None:
+        """The exact best response of a last linear layer under `mse`, see `last_layer_response`; otherwise None.
+
+        A search answers where this does not: for the other layers, and under cross-entropy.
+        """
+        return last_layer_response(self, player, play)
 
     def trace(self, x: Sequence[Tensor]) -> tuple[State, ...]:
         """The states `x_0 .. x_T`, each a tuple of slots `(*batch, N, ...)`."""
