@@ -156,6 +156,9 @@ def from_module(
     Modules that are put together of others are entered. What the stages pass on is described in
     `strategic_envs.games.networks.cutting`.
 
+    Weights and buffers are read from the module whenever a stage runs. Its structure is looked at once: after layers
+    were exchanged, frozen or thawed, stage it again.
+
     Args:
         module: The module: one input tensor with the samples first, one output tensor. It is kept, not copied.
         alignment: `early`, `late`, or the stage of every player by name.

@@ -236,6 +236,10 @@ def _needed(module: nn.Module, graph: fx.Graph, constants: dict[str, Tensor]) ->
     inputs = [node for node in graph.nodes if node.op == "placeholder" and node in needed]
     if len(inputs) != 1:
         raise refuse(what, f"its output depends on {len(inputs)} inputs, expected one tensor with the samples first")
+    if str(inputs[0].target).startswith("*"):
+        raise refuse(
+            what, f"it takes {inputs[0].target}, expected one named argument: wrap it in a module that has one"
+        )
     parameters = dict(module.named_parameters())
     nodes = [node for node in graph.nodes if node in needed]
     for node in nodes:

@@ -98,6 +98,24 @@ def frozen_in_part() -> nn.Module:
     return module
 
 
+class Starred(nn.Linear):
+    def forward(self, *xs):  # pyright: ignore[reportIncompatibleMethodOverride]
+        return functional.linear(xs[0], self.weight.detach())
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(4, 4)
+
+    def forward(self, x, y):
+        return self.a(x) + y
+
+
+def of_mode() -> nn.Module:
+    return Custom(lambda m, x: m.a(x) + torch.tensor(float(m.training)))
+
+
 def frozen() -> nn.Module:
     return chain(nn.ReLU()).requires_grad_(False)
 
@@ -166,6 +184,9 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "no_grad": (lambda: Custom(without_gradient), r"it switches gradients off.*\.detach\(\)"),
     "autocast": (lambda: Custom(with_autocast), "it switches autocast on"),
     "training": (lambda: Custom(asks_mode), "other things in training than in evaluation mode"),
+    "a constant of the mode": (of_mode, "other things in training than in evaluation mode"),
+    "star": (lambda: Starred(4, 4), r"it takes \*xs, expected one named argument"),
+    "pair": (Pair, "its output depends on 2 inputs, expected one tensor"),
     "functional dropout": (
         lambda: Custom(lambda m, x: m.b(functional.dropout(m.a(x), 0.5))),
         "dropout: it draws random numbers.*nn.Dropout",

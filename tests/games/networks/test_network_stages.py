@@ -7,7 +7,7 @@ import pickle
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from strategic_envs.games.networks import (
@@ -329,6 +329,35 @@ def test_shapes_chunks_and_constants_are_followed(module: nn.Module, shape: tupl
         assert torch.equal(staged(samples(n, *shape[1:])), module(samples(n, *shape[1:])))
     assert all(s.is_floating_point() for state in states(staged, samples(*shape)) for s in state)
     assert "_tensor_constant0" not in vars(module)  # the user's module is not written to
+
+
+class Tree(nn.Module):
+    """A part that gives a tuple and a dictionary, keyword calls, lists, infinities, named fields and defaults."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.part, self.a, self.b = nn.Linear(4, 4), nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def pieces(self, x):
+        h = self.part(x)
+        return h, {"both": [h, x]}
+
+    def forward(self, x, *, mask=None, **options):
+        h, found = self.pieces(x)
+        y = self.a(input=found["both"][0] - found["both"][1])
+        y = y if mask is None else y * mask
+        low, high = torch.split(y, 2, dim=1)
+        best = torch.topk(y, 2)
+        y = torch.cat([high, low], 1).clamp(min=-float("inf"), max=1.0)
+        return (self.b(y) + best.values.sum(1, keepdim=True) + h)[:, [0, 2]].to(torch.float32)
+
+
+def test_what_a_forward_may_be_written_with() -> None:
+    module, x = Tree(), samples(3, 4)
+    for alignment in ("late", "early"):
+        assert torch.equal(from_module(module, alignment)(x), module(x))
+    again = fx.symbolic_trace(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)))  # a graph already
+    assert torch.equal(from_module(again)(x), again(x))
 
 
 def test_a_swish_passes_one_tensor() -> None:
