@@ -127,7 +127,7 @@ def _reached(run: Run, loss: float) -> float | None:
 
 
 def _label(kind: str, n: int, options: Options) -> str:
-    return f"{n} players, lr {options.lr:g}" if kind == "players" else f"SGD, lr {options.lr * n:g}"
+    return f"{n} player{'s' * (n > 1)}, lr {options.lr:g}" if kind == "players" else f"SGD, lr {options.lr * n:g}"
 
 
 def _numbers(runs: Sequence[Run], options: Options, batches: int) -> tuple[str, dict[str, Any]]:
@@ -158,8 +158,10 @@ def _speed_up(n: int, found: _Runs, options: Options) -> dict[str, Any]:
     from strategic_envs.scripts.reproduce._dgnopt_runs import row
 
     there = f"{_SVHN[1] / _SVHN[n]:.1f} on SVHN, {_CIFAR10[1] / _CIFAR10[n]:.1f} on CIFAR-10" if n in _SVHN else "-"
-    ours = f"{_ratio(found, 'players', n, options):.2f} (control {_ratio(found, 'rate', n, options):.2f})"
-    return row(f"{n} players: times fewer steps than one", ours, there, _PAPER, steps="", accuracy="", diverged="")
+    ratios = [_ratio(found, kind, n, options) for kind in ("players", "rate")]
+    ours, control = ("-" if math.isnan(ratio) else f"{ratio:.2f}" for ratio in ratios)
+    quantity = f"{n} players: times fewer steps than one (control)"
+    return row(quantity, f"{ours} ({control})", there, _PAPER, steps="", accuracy="", diverged="")
 
 
 def _ratio(found: _Runs, kind: str, n: int, options: Options) -> float:
