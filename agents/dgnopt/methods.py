@@ -135,14 +135,14 @@ def _emsa(module: nn.Module, seed: int, settings: Settings) -> Stepper:
 
 
 def _dgnopt(module: nn.Module, seed: int, settings: Settings) -> Stepper:
-    from strategic_envs.agents.dgnopt import DGNOpt
+    from strategic_envs.agents.dgnopt.optimizer import DGNOpt
 
     optimizer = DGNOpt(module, seed=seed, **settings)
     return _Whole(lambda inputs, targets: optimizer.step((inputs, targets)))
 
 
 def _lm(module: nn.Module, seed: int, settings: Settings) -> Stepper:
-    from strategic_envs.agents.dgnopt import AdaptiveLM
+    from strategic_envs.agents.dgnopt.lm import AdaptiveLM
 
     optimizer = AdaptiveLM(module, seed=seed, **settings)
     return _Whole(lambda inputs, targets: optimizer.step((inputs, targets)))
