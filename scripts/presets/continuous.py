@@ -13,7 +13,9 @@ from strategic_envs.scripts.cells import Cell
 
 __all__ = ["AGENTS", "GAMES", "MAPS", "SUMMARY", "cells"]
 
-SUMMARY = "nonconcave games: the main dynamics, STON'R, double oracle and two controls, local beside global gaps"
+SUMMARY = (
+    "nonconcave games: the main dynamics, DGNOpt, STON'R, double oracle and two controls, local beside global gaps"
+)
 
 MAPS = True  # of starts, drawn at the end
 
@@ -39,6 +41,7 @@ AGENTS: dict[str, dict[str, Any]] = {
     "consensus_optimization": _STEPS,
     "symplectic_gradient": {**_STEPS, "step_size": 0.005},
     "follow_the_ridge": _STEPS,
+    "dgnopt": _STEPS,
     "stonr": {"evaluate_every": 1000},
     "double_oracle": {"iterations": 30, "evaluate_every": 10, "tolerance": 1e-6},
 }

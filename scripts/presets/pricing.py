@@ -36,6 +36,7 @@ AGENTS: dict[str, dict[str, Any]] = {
     "independent_gd": _EXACT,
     "extragradient": _EXACT,
     "adam_gradient": {**_EXACT, "iterations": 100},
+    "dgnopt": {},
     "ppo": {"iterations": 30, "evaluate_every": 3},
     "dqn": {"evaluate_every": 2},
     "double_oracle": {},

@@ -1,4 +1,4 @@
-"""The quick preset: two dynamics, two forms of double oracle and two controls, in under three minutes on two cores."""
+"""The quick preset: two dynamics, DGNOpt, two double oracles and two controls, in under three minutes on two cores."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from strategic_envs.scripts.cells import Cell
 
 __all__ = ["AGENTS", "ENVIRONMENTS", "SUMMARY", "cells"]
 
-SUMMARY = "independent gradient, extragradient, double oracle and PSRO beside random play and stock PPO, one seed"
+SUMMARY = (
+    "independent gradient, extragradient, DGNOpt, double oracle and PSRO beside random play and stock PPO, one seed"
+)
 ENVIRONMENTS = ("continuous_game_v0", "duopoly_pricing_v0", "larger_number_v0", "layers_v0", "tic_tac_toe_v0")
-AGENTS = ("uniform_random", "independent_gd", "extragradient", "double_oracle", "psro", "ppo")
+AGENTS = ("uniform_random", "independent_gd", "extragradient", "dgnopt", "double_oracle", "psro", "ppo")
 OPTIONS = {
     "continuous_game_v0": {"game": "matching_pennies_box"}
 }  # on which gradient circles and extragradient settles

@@ -20,9 +20,10 @@ from strategic_envs.agents.roster.scan import described
 from strategic_envs.errors import CheckpointError, InvalidGameError, InvalidSettingError, UnknownNameError
 from strategic_envs.registry import list_environments
 
-NAMED = ["extragradient", "independent_gd", "ppo", "uniform_random"]
-LEARNERS = ["extragradient", "independent_gd", "ppo"]
+NAMED = ["dgnopt", "extragradient", "independent_gd", "ppo", "uniform_random"]
+LEARNERS = ["dgnopt", "extragradient", "independent_gd", "ppo"]
 QUICK: dict[str, dict[str, Any]] = {
+    "dgnopt": {"evaluate_every": 3, "steps_per_iteration": 2},
     "extragradient": {"evaluate_every": 3},
     "independent_gd": {"evaluate_every": 3},
     "ppo": {"evaluate_every": 3, "envs": 4, "batch": 32, "num_epochs": 2, "hidden": (8,)},
@@ -40,7 +41,7 @@ def _numbers(row: dict[str, Any]) -> dict[str, float]:
 
 def test_the_roster_is_discovered() -> None:
     assert set(NAMED) <= set(agents()) and list(agents()) == sorted(agents())
-    assert [agent(n).needs_ray for n in NAMED] == [True, True, True, False]
+    assert [agent(n).needs_ray for n in NAMED] == [True, True, True, True, False]
     assert all(a.summary and a.name == n for n, a in agents().items())
 
 

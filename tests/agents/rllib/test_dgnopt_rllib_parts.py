@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from strategic_envs.agents.dgnopt import DGNOpt
 from strategic_envs.agents.rllib.charts import into, out_of
 from strategic_envs.agents.rllib.dgnopt.config import DGNOptConfig
 from strategic_envs.agents.rllib.dgnopt.losses import MeanLoss, ScoreLoss
 from strategic_envs.agents.rllib.sampling import score_objective
 from strategic_envs.agents.rllib.sharing import sharing
 from strategic_envs.agents.rllib.tasks import Draw, Options, task_for
+from strategic_envs.agents.roster import agent
 from strategic_envs.errors import InvalidGameError, InvalidSettingError, UnknownNameError
 from strategic_envs.games import catalogue
 from strategic_envs.games.kinds.normal_form import NormalFormGame
@@ -184,6 +187,13 @@ def test_what_makes_no_sense_is_refused_before_anything_starts(error: Any, messa
         settings = settings | {"game": named[settings["game"]]()}
     with pytest.raises(error, match=message):
         check(**settings)
+
+
+def test_the_defaults_that_lists_show_are_those_of_the_configuration_and_of_the_optimizer() -> None:
+    config, optimizer = DGNOptConfig(), inspect.signature(DGNOpt.__init__).parameters
+    for name, value in agent("dgnopt").own().items():
+        assert getattr(config, name) == value, name
+        assert name == "objective" or optimizer[name].default == value, name
 
 
 def test_layers_of_one_learner_only() -> None:
