@@ -38,7 +38,20 @@ class Order:
 
 
 def order(graph: Graph, roles: Roles) -> Order:
-    """The data flow between the players of a graph."""
+    """The data flow between the players of a graph.
+
+    Args:
+        graph: The forward pass.
+        roles: Its players.
+
+    Example:
+        >>> from torch import nn
+        >>> from strategic_envs.games.networks.players import roles
+        >>> from strategic_envs.games.networks.tracing import trace
+        >>> graph = trace(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)))
+        >>> order(graph, roles(graph))
+        Order(before={'0': (), '2': ('0',)}, early={'0': 0, '2': 1}, late={'0': 0, '2': 1})
+    """
     owner = {node: name for name, nodes in roles.groups.items() for node in nodes}
     last: dict[fx.Node, frozenset[str]] = {}  # the players that a node's value comes from, nearest ones only
     before: dict[str, set[str]] = {name: set() for name in roles.groups}
@@ -69,6 +82,10 @@ def align(flow: Order, alignment: str | Mapping[str, int]) -> dict[str, int]:
     Raises:
         InvalidGameError: If a player is missing or unknown, a stage is no number, or a player would move before, or
             with, one whose result it reads.
+
+    Example:
+        >>> align(Order({"a": (), "b": ("a",)}, {"a": 0, "b": 1}, {"a": 0, "b": 1}), {"b": 2, "a": 1})
+        {'a': 1, 'b': 2}
     """
     if isinstance(alignment, str):
         if alignment not in ("early", "late"):
@@ -106,6 +123,11 @@ def combinations(flow: Order, limit: int | None = None) -> list[dict[str, int]]:
 
     Raises:
         InvalidSettingError: If the limit is not a whole number >= 1, or there is none and there are too many.
+
+    Example:
+        >>> flow = Order({"a": (), "b": ("a",), "c": ()}, {"a": 0, "b": 1, "c": 0}, {"a": 0, "b": 1, "c": 1})
+        >>> combinations(flow)
+        [{'a': 0, 'b': 1, 'c': 1}, {'a': 0, 'b': 1, 'c': 0}]
     """
     if limit is not None and (type(limit) is not int or limit < 1):
         raise InvalidSettingError(f"got limit={limit!r}, expected a whole number >= 1, or None for all alignments")

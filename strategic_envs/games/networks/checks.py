@@ -43,6 +43,9 @@ def check_samples(unit: Unit, samples: int) -> None:
 
     Raises:
         InvalidGameError: Naming the layer.
+
+    Example:
+        >>> check_samples(Unit("norm", nn.BatchNorm1d(3).eval(), "norm"), 1)
     """
     module = unit.module
     if samples > 1 or not isinstance(module, nn.modules.batchnorm._BatchNorm):

@@ -60,7 +60,18 @@ class Cut:
 
 
 def values(graph: Graph) -> Values:
-    """Tells tensors of samples from shapes, constants and bundles."""
+    """Tells tensors of samples from shapes, constants and bundles.
+
+    Args:
+        graph: The forward pass.
+
+    Example:
+        >>> from torch import nn
+        >>> from strategic_envs.games.networks.tracing import trace
+        >>> found = values(trace(nn.Sequential(nn.Linear(2, 3), nn.ReLU())))
+        >>> {node.name: [i.name for i in inputs] for node, inputs in found.sources.items()}
+        {'input_1': [], '_0': ['input_1'], '_1': ['_0']}
+    """
     needs: dict[fx.Node, frozenset[fx.Node]] = {}  # the tensors that a derived node is read off
     samples: set[fx.Node] = set()
     sources: dict[fx.Node, tuple[fx.Node, ...]] = {}
@@ -112,6 +123,14 @@ def cut(graph: Graph, what: Values, stage_of: dict[fx.Node, int], count: int) ->
         what: What its nodes are.
         stage_of: The stage of each player's nodes.
         count: The number of stages.
+
+    Example:
+        >>> from torch import nn
+        >>> from strategic_envs.games.networks.tracing import trace
+        >>> graph = trace(nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1)))
+        >>> _, first, _, second = graph.nodes
+        >>> [(c.slots, c.nodes, c.results) for c in cut(graph, values(graph), {first: 0, second: 1}, 2)]
+        [((input_1,), (_0, _1), (_1,)), ((_1,), (_2,), (_2,))]
     """
     consumers: dict[fx.Node, list[fx.Node]] = {node: [] for node in what.sources}
     for node, inputs in what.sources.items():

@@ -60,6 +60,12 @@ class NetworkStage:
     Args:
         template: The network.
         t: The number of the stage.
+
+    Example:
+        >>> template = Template(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), "late", "refuse")
+        >>> stage = NetworkStage(template, 0)
+        >>> stage.dims, stage((torch.zeros(5, 4),), [torch.zeros(15)])[0].shape
+        ((15,), torch.Size([5, 3]))
     """
 
     def __init__(self, template: Template, t: int) -> None:
@@ -202,8 +208,8 @@ def network_game(
     Example:
         >>> module = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2))
         >>> game = network_game(module, torch.ones(8, 2), torch.arange(8) % 2)
-        >>> game.dims, float((game.outputs(game.load(module)) - module(game.inputs)).abs().max())
-        ((9, 8), 0.0)
+        >>> game.dims, torch.equal(game.outputs(game.load(module)), module(game.inputs))
+        ((9, 8), True)
     """
     template = Template(module, alignment, unsupported)
     for unit in template.staged.units:

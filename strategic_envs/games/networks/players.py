@@ -11,7 +11,7 @@ from strategic_envs.games.networks.refusals import refuse
 from strategic_envs.games.networks.tracing import Graph
 from strategic_envs.games.networks.units import Unit, kind_of
 
-__all__ = ["Roles", "roles"]
+__all__ = ["Roles", "roles", "trains"]
 
 _SEVERAL = (nn.RNNBase, nn.MultiheadAttention)
 
@@ -39,6 +39,12 @@ def roles(graph: Graph, unsupported: str = "refuse") -> Roles:
     Raises:
         InvalidGameError: If a layer is unsupported, shares its parameters, is called twice or is frozen in part, or no
             layer has parameters to train.
+
+    Example:
+        >>> from strategic_envs.games.networks.tracing import trace
+        >>> found = roles(trace(nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Dropout(), nn.Linear(3, 1))))
+        >>> [unit.kind for unit in found.units.values()], {name: len(g) for name, g in found.groups.items()}
+        (['linear', 'norm', 'dropout', 'linear'], {'0': 2, '3': 1})
     """
     units: dict[fx.Node, Unit] = {}
     runs: dict[nn.Module, int] = {}
@@ -63,7 +69,12 @@ def roles(graph: Graph, unsupported: str = "refuse") -> Roles:
 
 
 def trains(unit: Unit) -> bool:
-    """Whether a player moves the unit: it has parameters that require a gradient."""
+    """Whether a player moves the unit: it has parameters that require a gradient.
+
+    Example:
+        >>> trains(Unit("a", nn.Linear(2, 2), "linear")), trains(Unit("b", nn.Dropout(), "dropout"))
+        (True, False)
+    """
     return any(p.requires_grad for p in unit.module.parameters())
 
 

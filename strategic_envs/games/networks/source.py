@@ -93,6 +93,21 @@ def write(graph: Graph, what: Values, cut: Cut, units: dict[fx.Node, Unit], titl
         cut: The stage.
         units: The units; the function calls `apply(unit, input)` for each of its own.
         title: What tracebacks call the function's file.
+
+    Example:
+        >>> from torch import nn
+        >>> from strategic_envs.games.networks.cutting import cut, values
+        >>> from strategic_envs.games.networks.players import roles
+        >>> from strategic_envs.games.networks.tracing import trace
+        >>> graph = trace(nn.Sequential(nn.Linear(2, 3), nn.Flatten()))
+        >>> what, units = values(graph), roles(graph).units
+        >>> print(write(graph, what, cut(graph, what, dict.fromkeys(units, 0), 1)[0], units, "stage 0")[1])
+        def run(state, apply):
+            v0_input_1, = state
+            v1__0 = apply(unit_0, v0_input_1)
+            v2__1 = layer_1(v1__0)
+            return (v2__1, )
+        <BLANKLINE>
     """
     writer = _Writer(graph, what, cut)
     lines = ["def run(state, apply):", f"    {''.join(writer.name(n) + ', ' for n in cut.slots)}= state"]

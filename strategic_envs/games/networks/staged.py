@@ -27,7 +27,13 @@ __all__ = ["NetStage", "StagedNet", "alignments", "from_module", "plain"]
 
 
 def plain(unit: Unit, value: Tensor) -> Tensor:
-    """Runs a unit as the module itself would: with its own weights, mode and buffers."""
+    """Runs a unit as the module itself would: with its own weights, mode and buffers.
+
+    Example:
+        >>> import torch
+        >>> plain(Unit("layer", nn.ReLU(), "other"), torch.tensor([-1.0, 2.0]))
+        tensor([0., 2.])
+    """
     return unit.module(value)
 
 
@@ -44,6 +50,12 @@ class NetStage:
         results: The names of the values in the state that it gives.
         ends: The unit whose output is all that the stage gives, if it is one.
         code: The source of `run`.
+
+    Example:
+        >>> import torch
+        >>> stage = from_module(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))).stages[0]
+        >>> [value.shape for value in stage.run((torch.zeros(5, 4),), plain)]
+        [torch.Size([5, 3])]
     """
 
     units: tuple[Unit, ...]
@@ -77,6 +89,12 @@ class StagedNet:
         players: The players, stage by stage.
         units: The units, in the order the module runs them.
         alignment: The stage of each player, by name, in the order the module runs them.
+
+    Example:
+        >>> import torch
+        >>> staged = from_module(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
+        >>> staged.alignment, staged(torch.zeros(5, 4)).shape
+        ({'0': 0, '2': 1}, torch.Size([5, 2]))
     """
 
     def __init__(self, source: _Source, alignment: dict[str, int]) -> None:

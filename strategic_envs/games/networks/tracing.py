@@ -166,6 +166,10 @@ def trace(module: nn.Module, unsupported: str = "refuse") -> Graph:
 
     Raises:
         InvalidGameError: If the forward pass cannot be recorded, or would not be the same when run in parts.
+
+    Example:
+        >>> [node.name for node in trace(nn.Sequential(nn.Linear(2, 3), nn.ReLU())).nodes]
+        ['input_1', '_0', '_1']
     """
     if not isinstance(module, nn.Module):
         raise InvalidGameError(f"got a {type(module).__name__}, expected a torch.nn.Module")
