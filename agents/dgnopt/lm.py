@@ -22,7 +22,7 @@ from strategic_envs.agents.dgnopt.coupled import Coupled, Layer
 from strategic_envs.agents.dgnopt.damping import Damping
 from strategic_envs.agents.dgnopt.norm import Switch
 from strategic_envs.agents.dgnopt.numbers import full_precision, nominal, not_finite
-from strategic_envs.agents.dgnopt.records import StageRecord, Trace, matrix_form
+from strategic_envs.agents.dgnopt.records import Seats, StageRecord, Trace, matrix_form
 from strategic_envs.agents.dgnopt.result import StepResult
 from strategic_envs.agents.dgnopt.sweep import forward_trace, pull_back, run_again
 from strategic_envs.agents.dgnopt.terminal import Terminal, TerminalFactors, terminal_named
@@ -110,7 +110,7 @@ class AdaptiveLM(torch.optim.Optimizer):
         net: nn.Module | StagedNet,
         *,
         lr: float = 1.0,
-        damping: float = 1.0,
+        damping: float = 0.3,
         bounds: tuple[float, float] = (0.1, 1e6),
         factor: float = 1.5,
         weight_decay: float = 0.0,
@@ -224,9 +224,10 @@ class AdaptiveLM(torch.optim.Optimizer):
         core = end.loss.new_zeros(trace.samples, len(end.factors), len(end.factors))  # the coupling is in `coupled`
         value = Value((end.gradient,), tuple((z,) for z in end.factors), core)
         for record in reversed(trace.records):
-            found = pull_back(record, [value], lambda unit: unit.name in groups, (), self._switch)
+            seats = Seats(record.stage, groups)
+            found = pull_back(record, [value], seats, False, self._switch)
             layers = []
-            for unit in (unit for player in record.stage.players for unit in player.units if unit.name in found):
+            for unit in seats.units:
                 decay = groups[unit.name]["weight_decay"]
                 gradient = matrix_form(unit, found[unit.name]) / trace.samples + decay * parameters_matrix(unit)
                 gradients.append(gradient)

@@ -70,7 +70,7 @@ def couples_samples(module: nn.Module) -> bool:
 
 
 def batch_norm(
-    module: nn.modules.batchnorm._BatchNorm, x: Float[Tensor, "B C *rest"], switch: Switch, *, update: bool
+    module: nn.Module, x: Float[Tensor, "B C *rest"], switch: Switch, *, update: bool
 ) -> Float[Tensor, "B C *rest"]:
     """The module's output from batch statistics; its running statistics move only where `update` is true.
 
@@ -86,6 +86,7 @@ def batch_norm(
         >>> same, float(bn.running_mean[0])
         (True, 0.0)
     """
+    assert isinstance(module, nn.modules.batchnorm._BatchNorm)
     running, momentum = (None, None), 0.0
     if update and module.training and module.running_mean is not None:
         running = (module.running_mean, module.running_var)

@@ -60,22 +60,25 @@ def channels_last(x: Tensor) -> Tensor:
     if x.ndim != 4 or not x.is_floating_point():
         return x
     x = x.contiguous(memory_format=torch.channels_last)
-    batch, channels, height, width = x.shape
+    _, channels, height, width = x.shape
     return x.as_strided(x.shape, (channels * height * width, 1, channels * width, channels))
 
 
 def not_finite(quantities: Mapping[str, Iterable[Tensor]]) -> str | None:
     """The name of the first quantity with a number that is not finite; waits for the device once if all are.
 
+    Args:
+        quantities: Tensors, by the name of what they are; where norms are known anyway, they stand for their tensors.
+
     Example:
-        >>> not_finite({"a": [torch.ones(2)], "b": [torch.tensor(float("nan"))]})
+        >>> not_finite({"a": [torch.ones(())], "b": [torch.tensor(float("nan"))]})
         'b'
     """
-    sizes = {name: torch._foreach_norm(list(tensors)) for name, tensors in quantities.items() if tensors}
-    flat = [size.double() for found in sizes.values() for size in found]
+    found = {name: list(tensors) for name, tensors in quantities.items()}
+    flat = [x if x.ndim == 0 else torch.linalg.vector_norm(x) for tensors in found.values() for x in tensors]
     if not flat or bool(torch.stack(flat).isfinite().all()):
         return None
-    return next(name for name, found in sizes.items() if not all(bool(size.isfinite()) for size in found))
+    return next(name for name, tensors in found.items() if not all(bool(x.isfinite().all()) for x in tensors))
 
 
 def nominal(run: Callable[[Tensor], Any], inputs: Tensor, context: Callable[[], Any]) -> Any:

@@ -21,6 +21,7 @@ from strategic_envs.agents.dgnopt.numbers import (
     nominal,
     not_finite,
 )
+from strategic_envs.agents.dgnopt.records import Seats
 from strategic_envs.agents.dgnopt.result import StepResult
 from strategic_envs.agents.dgnopt.settings import check_group, check_settings, curvature_named, information_named
 from strategic_envs.agents.dgnopt.sweep import forward_trace
@@ -150,6 +151,7 @@ class DGNOpt(torch.optim.Optimizer):
         )
         device = self.param_groups[0]["params"][0].device  # drawn where the network is
         self._random = {name: torch_stream(seed, "dgnopt", name, device=device) for name in ("terminal", "dropout")}
+        self._buffered = [module for module in self.net.module.modules() if module._buffers]
         self._switch, self._channels_last = Switch(), likes_channels_last(self.net)
         self.steps = 0
         """How many steps were taken; refused ones do not count."""
@@ -184,6 +186,7 @@ class DGNOpt(torch.optim.Optimizer):
         if place:
             raise InvalidSettingError(f"got {len(place)} parameters to train that belong to no layer of the network")
         self._place = {name: i for name, i in found.items() if i is not None}
+        self._seats = {stage: Seats(stage, self._place) for net in self._nets for stage in net.stages}
 
     @property
     def curvature(self) -> Curvature:
@@ -211,7 +214,8 @@ class DGNOpt(torch.optim.Optimizer):
         """
         net = self._nets[arm := self._bandit.choose()]
         batches = pieces(net, batch)
-        touched = [*self._parameters(), *net.module.buffers()]
+        buffers = [b for module in self._buffered for b in module._buffers.values() if b is not None]
+        touched = [*(p for group in self.param_groups for p in group["params"]), *buffers]
         undo = Undo(touched, self._random.values(), [*self._map.holders, self._momentum])
         try:
             loss, reason, turn, scale = self._play(net, batches)
@@ -235,7 +239,11 @@ class DGNOpt(torch.optim.Optimizer):
             for inputs, targets in batches:
                 inputs = channels_last(inputs) if self._channels_last else inputs
                 trace = nominal(
-                    lambda x: forward_trace(net, x, self._switch, self._random["dropout"]), inputs, autocast
+                    lambda x: forward_trace(
+                        net, x, self._switch, self._random["dropout"], linked=self._value == "none"
+                    ),
+                    inputs,
+                    autocast,
                 )
                 end = self.loss(at_least_single(trace.output), targets, self._drawing())
                 losses.append(end.loss.sum())
@@ -243,24 +251,21 @@ class DGNOpt(torch.optim.Optimizer):
             loss = torch.stack(losses).sum() / samples
             turn.close_all()
             loss = torch.stack(losses).sum() / samples
-            reason = not_finite({"the loss": [loss], "a gradient": turn.gradients.values()})
+            reason = not_finite({"the loss": [loss], "a gradient": turn.norms.values()})
             if reason is None:
                 turn.refresh()
                 scale = None if self._kl_clip is None else turn.trust(self._kl_clip)
                 turn.forward(feedback=self.info.feedback, scale=scale)
-                reason = not_finite({"a player's feedback": turn.sizes, "an update": turn.moves})
+                reason = not_finite({"a player's feedback": turn.sizes, "an update": torch._foreach_norm(turn.moves)})
             return loss, reason, turn, scale
 
     def _rules(self, autocast: Callable[[], Any]) -> Rules:
         group = {name: self.param_groups[i] for name, i in self._place.items()}
-        return Rules(group, self._map, self.steps, self._momentum, self._value, self._switch, autocast)
+        return Rules(self._seats, group, self._map, self.steps, self._momentum, self._value, self._switch, autocast)
 
     def _drawing(self) -> torch.Generator | None:
         """The generator of the terminal's factor, where somebody needs the factor."""
         return self._random["terminal"] if self.info.feedback or self._map.statistic == "gn" else None
-
-    def _parameters(self) -> list[Tensor]:
-        return [p for group in self.param_groups for p in group["params"]]
 
     # Alignments
 

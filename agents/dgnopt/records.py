@@ -2,16 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import copy
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
 from strategic_envs.agents.dgnopt.value import Value
-from strategic_envs.games.networks import NetStage, Player, State, Unit
+from strategic_envs.games.networks import NetStage, State, Unit
 
-__all__ = ["StageRecord", "Trace", "matrix_form", "plain", "stacked"]
+__all__ = ["Seats", "StageRecord", "Trace", "matrix_form", "plain", "stacked"]
+
+
+class Seats:
+    """Who is trained in a stage.
+
+    Args:
+        stage: The stage.
+        trained: The names of all units that are trained.
+
+    Attributes:
+        units: The stage's trained units, in the order of its players;
+        names: their names;
+        parameters: their parameters;
+        reacting: the names of those that can react to the state, all but layers of other kinds;
+        players: the names of every player's units, by its number.
+    """
+
+    def __init__(self, stage: NetStage, trained: Container[str]) -> None:
+        self.units = [unit for player in stage.players for unit in player.units if unit.name in trained]
+        self.names = [unit.name for unit in self.units]
+        self.parameters = [list(unit.module.parameters()) for unit in self.units]
+        self.reacting = [unit.name for unit in self.units if unit.kind != "other"]
+        self.players = [[unit.name for unit in p.units if unit.name in trained] for p in stage.players]
+
+    def of(self, number: int) -> Seats:
+        """The seats of one player."""
+        one = copy.copy(self)
+        mine = [i for i, name in enumerate(self.names) if number < len(self.players) and name in self.players[number]]
+        one.units, one.names = [self.units[i] for i in mine], [self.names[i] for i in mine]
+        one.parameters = [self.parameters[i] for i in mine]
+        one.reacting = [name for name in self.reacting if name in one.names]
+        return one
 
 
 @dataclass(eq=False)
@@ -22,8 +55,9 @@ class StageRecord:
         stage: The stage.
         state: The nominal state `x_t`, one tensor a slot, samples first.
         inputs: What every unit read, by the unit's name.
-        outputs: The next state, and
-        written: what every unit wrote (its pre-activation): both in the stage's graph, which `free` lets go.
+        leaves: The nominal state as the stage's graph starts from it;
+        outputs: the next state, and
+        written: what every unit wrote (its pre-activation), all in that graph, which `free` lets go.
         pulled: The value functions pulled back to `x_t`: `Q_x`, the columns `F_x^T Z_j`, and the next stage's core.
             One for all players, or one for each player number.
         h: The cotangent of `V_x` at what a unit wrote, a sample and unscaled; only where somebody asked for it.
@@ -33,6 +67,7 @@ class StageRecord:
     stage: NetStage
     state: State
     inputs: dict[str, Tensor] = field(default_factory=dict)
+    leaves: State = ()
     outputs: State = ()
     written: dict[str, Tensor] = field(default_factory=dict)
     pulled: list[Value] = field(default_factory=list)
@@ -41,12 +76,7 @@ class StageRecord:
 
     def free(self) -> None:
         """Lets the stage's graph go; states and inputs stay."""
-        self.outputs, self.written = (), {}
-        self.state = tuple(x.detach() for x in self.state)
-
-    def value_of(self, player: Player) -> Value:
-        """The pulled-back value function that a player plays with."""
-        return self.pulled[player.number if len(self.pulled) > 1 else 0]
+        self.leaves, self.outputs, self.written = (), (), {}
 
 
 @dataclass(eq=False)

@@ -14,17 +14,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from strategic_envs.agents.dgnopt.feedback import capped, norm, reaction
+from strategic_envs.agents.dgnopt.feedback import capped, joint, reaction
 from strategic_envs.agents.dgnopt.linear_map import StageMap
 from strategic_envs.agents.dgnopt.momentum import Momentum
 from strategic_envs.agents.dgnopt.norm import Switch
 from strategic_envs.agents.dgnopt.quadratic import Factors, Reaction
-from strategic_envs.agents.dgnopt.records import StageRecord, Trace, matrix_form
-from strategic_envs.agents.dgnopt.sweep import pull_back, run_again
+from strategic_envs.agents.dgnopt.records import Seats, StageRecord, Trace, matrix_form
+from strategic_envs.agents.dgnopt.sweep import pull_back, pull_through, run_again
 from strategic_envs.agents.dgnopt.terminal import TerminalFactors
 from strategic_envs.agents.dgnopt.value import Value, substitute, sweeps
 from strategic_envs.baselines.optimizers.layers import add_matrix_, parameters_matrix
-from strategic_envs.games.networks import NetStage, StagedNet, State, Unit
+from strategic_envs.games.networks import NetStage, StagedNet, State
 
 __all__ = ["Rules", "Turn"]
 
@@ -34,6 +34,7 @@ class Rules:
     """What the optimizer lends to a turn.
 
     Args:
+        seats: Who is trained in each stage.
         group: The parameter group of every trained unit, by name: `lr`, `weight_decay`, `cap`, `damping`.
         map: The linear maps of the stages.
         step: The number of this step.
@@ -43,6 +44,7 @@ class Rules:
         autocast: Makes the context of the forward passes.
     """
 
+    seats: Mapping[NetStage, Seats]
     group: Mapping[str, dict[str, Any]]
     map: StageMap
     step: int
@@ -61,7 +63,8 @@ class Turn:
         rules: What the optimizer lends.
         samples: How many samples the whole batch has.
         gradients: `Q_th` of every unit, in matrix form, weight decay included, as soon as its stage is closed.
-        moves: The norms of the steps, before the learning rate,
+        norms: Their norms.
+        moves: The steps, before the learning rate,
         sizes: the norms of the players' feedback before the cap, and
         ratios: those after it, divided by the norms of the players' gradients.
     """
@@ -70,20 +73,13 @@ class Turn:
     rules: Rules
     samples: int
     gradients: dict[str, Tensor] = field(default_factory=dict)
+    norms: dict[str, Tensor] = field(default_factory=dict)
     moves: list[Tensor] = field(default_factory=list)
     sizes: list[Tensor] = field(default_factory=list)
     ratios: list[Tensor] = field(default_factory=list)
     _traces: list[Trace] = field(default_factory=list)
     _sums: dict[str, list[Tensor]] = field(default_factory=dict)
     _solved: dict[NetStage, dict[str, Tensor]] = field(default_factory=dict)
-
-    def trained(self, unit: Unit) -> bool:
-        """Whether a unit is in a parameter group."""
-        return unit.name in self.rules.group
-
-    def units(self, stage: NetStage) -> list[Unit]:
-        """The trained units of a stage, in the order of its players."""
-        return [unit for player in stage.players for unit in player.units if self.trained(unit)]
 
     # Backwards
 
@@ -95,38 +91,43 @@ class Turn:
         columns = tuple((z.to(kind),) for z in end.factors)
         core = torch.eye(len(columns), device=end.loss.device, dtype=end.loss.dtype).expand(trace.samples, -1, -1)
         wants = rules.map.wants(rules.step)
-        players = max(len(stage.players) for stage in self.net.stages)
-        values = [Value((end.gradient.to(kind),), columns, core)] * sweeps(rules.value, players)
+        end_value = Value((end.gradient.to(kind),), columns, core)
+        first, seen = wants and rules.map.statistic == "gn", wants and rules.map.statistic == "ef"
+        if rules.value == "none":
+            self._add(pull_through(trace.records, end_value, rules.seats, seen, rules.switch, first=first))
+            return
+        values = [end_value] * sweeps(rules.value, max(len(stage.players) for stage in self.net.stages))
         for t, record in reversed(list(enumerate(trace.records))):
-            units = self.units(record.stage)
-            seen = [unit.name for unit in units] if wants and rules.map.statistic == "ef" else []
-            curved = t > 0 or (wants and rules.map.statistic == "gn")
-            found = pull_back(record, values, self.trained, seen, rules.switch, columns=curved)
-            for name, parts in found.items():
-                old = self._sums.get(name)
-                self._sums[name] = list(parts) if old is None else list(torch._foreach_add(old, parts))
-            if rules.value != "none":
-                self.close(t)
-                self.refresh()
+            seats = rules.seats[record.stage]
+            self._add(pull_back(record, values, seats, seen, rules.switch, columns=t > 0 or first))
+            self.close(t)
+            self.refresh()
             values = [self._substituted(record, n) for n in range(len(values))] if t else []
+
+    def _add(self, found: dict[str, list[Tensor]]) -> None:
+        """Adds up the gradients of the pieces."""
+        for name, parts in found.items():
+            old = self._sums.get(name)
+            self._sums[name] = parts if old is None else list(torch._foreach_add(old, parts))
 
     def close(self, t: int) -> None:
         """Ends the backward sweep of one stage: its gradients are complete, its statistics are taken."""
         stage = self.net.stages[t]
-        units = self.units(stage)
-        found = {}
-        for unit in units:
-            gradient = matrix_form(unit, self._sums.pop(unit.name)).div_(self.samples)
-            decay = self.rules.group[unit.name]["weight_decay"]
-            found[unit.name] = gradient.add_(parameters_matrix(unit), alpha=decay) if decay else gradient
+        found = {unit.name: matrix_form(unit, self._sums.pop(unit.name)) for unit in self.rules.seats[stage].units}
+        if found:
+            torch._foreach_div_(list(found.values()), self.samples)
+        for unit in self.rules.seats[stage].units:
+            if decay := self.rules.group[unit.name]["weight_decay"]:
+                found[unit.name].add_(parameters_matrix(unit), alpha=decay)
         self.gradients.update(found)
         self.rules.map.observe(self.rules.step, stage, [trace.records[t] for trace in self._traces], found)
 
     def close_all(self) -> None:
-        """Ends the backward sweep of all stages, where the value recursion did not need it before."""
+        """Ends the backward sweep: of all stages, where the value recursion did not need it before."""
         if self.rules.value == "none":
             for t in reversed(range(len(self.net.stages))):
                 self.close(t)
+        self.norms = dict(zip(self.gradients, torch._foreach_norm(list(self.gradients.values())), strict=True))
 
     def refresh(self) -> None:
         """Makes the linear maps of the stages that were closed."""
@@ -141,10 +142,11 @@ class Turn:
         pulled, rules = record.pulled[n], self.rules
         if rules.value == "none" or not pulled.columns:
             return pulled
-        players = [p for p in record.stage.players if len(record.pulled) == 1 or p.number == n]
-        units = [unit for player in players for unit in player.units if unit.name in record.hz and self.trained(unit)]
+        seats = rules.seats[record.stage]
         wishes = []
-        for unit in units:
+        for unit in seats.units if len(record.pulled) == 1 else seats.of(n).units:
+            if unit.name not in record.hz:
+                continue
             group, factors = rules.group[unit.name], rules.map.curvature.factors(unit)
             wishes.append(
                 Reaction(
@@ -167,7 +169,7 @@ class Turn:
         """The factor of the learning rates that keeps `sum lr^2 <S Q_th, Q_th>` below `kl_clip`; at most 1."""
         total: list[Tensor] = []
         for stage in self.net.stages:
-            right = {unit.name: self.gradients[unit.name] for unit in self.units(stage)}
+            right = {name: self.gradients[name] for name in self.rules.seats[stage].names}
             self._solved[stage] = found = self.solve(right) if right else {}
             total += [(x * right[name]).sum() * self.rules.group[name]["lr"] ** 2 for name, x in found.items()]
         quadratic = torch.stack(total).sum()
@@ -183,54 +185,55 @@ class Turn:
         moved: list[State] | None = None  # None: as in the nominal pass
         last = len(self.net.stages) - 1
         for t, stage in enumerate(self.net.stages):
-            units = self.units(stage)
+            seats = self.rules.seats[stage]
             records = [trace.records[t] for trace in self._traces]
-            if units:
-                totals = {unit.name: self.gradients[unit.name] for unit in units}
+            if seats.units:
+                totals = {name: self.gradients[name] for name in seats.names}
                 if feedback and moved is not None:
-                    totals |= self._feedback(stage, records, moved)
-                self._move(stage, units, totals, scale)
-            if feedback and t < last and (units or moved is not None):
+                    totals |= self._feedback(seats, records, moved)
+                self._move(stage, seats, totals, scale)
+            if feedback and t < last and (seats.units or moved is not None):
                 moved = self._follow(records, moved)
             for record in records:
                 record.pulled, record.hz, record.h, record.inputs = [], {}, {}, {}
 
-    def _feedback(self, stage: NetStage, records: list[StageRecord], moved: list[State]) -> dict[str, Tensor]:
+    def _feedback(self, seats: Seats, records: list[StageRecord], moved: list[State]) -> dict[str, Tensor]:
         """`Q_th + cap(Q_thx dx)` of the units that react."""
-        group = self.rules.group
-        units = [unit for unit in self.units(stage) if group[unit.name]["cap"] > 0]
         feedback: dict[str, Tensor] = {}
         for record, state, trace in zip(records, moved, self._traces, strict=True):
-            for name, f in reaction(record, units, state).items():
+            for name, f in reaction(record, seats, state, plain=self.rules.value == "none").items():
                 f = f if trace.samples == self.samples else f * (trace.samples / self.samples)
                 feedback[name] = feedback[name] + f if name in feedback else f
         totals = {}
-        for player in stage.players:
-            names = [unit.name for unit in player.units if unit.name in feedback]
-            if not names:
+        for names in seats.players:
+            names = [name for name in names if name in feedback]
+            cap = self.rules.group[names[0]]["cap"] if names else 0.0
+            if cap == 0:
                 continue
-            cap = group[names[0]]["cap"]
-            size, gradient = norm(feedback, names), norm(self.gradients, names)
-            factor = torch.ones_like(size)
+            size = joint(torch._foreach_norm([feedback[name] for name in names]))
+            gradient = joint([self.norms[name] for name in names])
+            self.sizes.append(size)
             if cap < math.inf:
                 factor = capped(size, gradient, cap)
-                feedback |= self.rules.map.limited({name: feedback[name] for name in names}, cap)
-            totals |= {name: torch.addcmul(self.gradients[name], feedback[name], factor) for name in names}
-            self.sizes.append(size)
-            self.ratios.append(size * factor / gradient)
+                limited = self.rules.map.limited({name: feedback[name] for name in names}, cap)
+                totals |= {name: torch.addcmul(self.gradients[name], f, factor) for name, f in limited.items()}
+                size = size * factor
+            else:
+                totals |= {name: self.gradients[name] + feedback[name] for name in names}
+            self.ratios.append(size / gradient)
         return totals
 
-    def _move(self, stage: NetStage, units: list[Unit], totals: dict[str, Tensor], scale: Tensor | None) -> None:
+    def _move(self, stage: NetStage, seats: Seats, totals: dict[str, Tensor], scale: Tensor | None) -> None:
         """`theta <- theta - lr S (total)`."""
         momentum = self.rules.momentum
         right = {name: momentum.before(name, total) for name, total in totals.items()}
         plain = stage in self._solved and all(right[name] is self.gradients[name] for name in right)
         steps = self._solved[stage] if plain else self.solve(right)
-        steps = {name: momentum.after(name, step) for name, step in steps.items()}
-        for unit in units:
-            step = steps[unit.name] if scale is None else steps[unit.name] * scale
+        for unit in seats.units:
+            step = momentum.after(unit.name, steps[unit.name])
+            self.moves.append(step)
+            step = step if scale is None else step * scale
             add_matrix_(unit, step, alpha=-self.rules.group[unit.name]["lr"])
-        self.moves += torch._foreach_norm(list(steps.values()))
 
     def _follow(self, records: list[StageRecord], moved: list[State] | None) -> list[State]:
         """The next states, with the parameters as they are now."""
