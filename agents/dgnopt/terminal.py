@@ -79,7 +79,8 @@ def _softmax_factors(p: Tensor, kind: str, rank: int, generator: torch.Generator
         return [p[:, k, None].sqrt() * (eye[k] - p) for k in range(classes)]
     if rank > classes:
         raise InvalidSettingError(f"got rank={rank}, expected at most the {classes} classes: lower rank")
-    values, vectors = torch.linalg.eigh(torch.diag_embed(p) - p[:, :, None] * p[:, None, :])
+    hessian = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
+    values, vectors = torch.linalg.eigh(hessian.nan_to_num())  # the loss says that it was not finite
     top = vectors[..., -rank:] * values[:, None, -rank:].clamp(min=0).sqrt()
     return list(top.unbind(2))
 

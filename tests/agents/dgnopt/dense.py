@@ -47,7 +47,9 @@ def linearise(stages: Sequence[Stage], inputs: Tensor, theta: dict[str, Tensor])
     for stage in stages:
         own = [theta[name] for name in stage.players]
         fx = torch.block_diag(*[torch.func.jacrev(stage.step, 0)(one, own) for one in x])
-        fth = [torch.cat(parts) for parts in zip(*[torch.func.jacrev(stage.step, 1)(one, own) for one in x], strict=True)]
+        fth = [
+            torch.cat(parts) for parts in zip(*[torch.func.jacrev(stage.step, 1)(one, own) for one in x], strict=True)
+        ]
         pieces.append(Piece(stage.players, fx, fth))
         x = torch.stack([stage.step(one, own) for one in x])
     return pieces, x
@@ -84,14 +86,14 @@ def blocks(piece: Piece) -> list[slice]:
     return found
 
 
-def substitute(q: tuple[Tensor, ...], k: Tensor, K: Tensor) -> tuple[Tensor, Tensor]:  # noqa: N803
+def substitute(q: tuple[Tensor, ...], k: Tensor, K: Tensor) -> tuple[Tensor, Tensor]:
     """(25): the value of arbitrary gains, by substitution of du = -(k + K dx) in the quadratic."""
     qx, qxx, qth, qthth, qthx = q
     vx = qx - K.mT @ qth - qthx.mT @ k + K.mT @ qthth @ k
     return vx, qxx - K.mT @ qthx - qthx.mT @ K + K.mT @ qthth @ K
 
 
-def short(q: tuple[Tensor, ...], k: Tensor, K: Tensor) -> tuple[Tensor, Tensor]:  # noqa: N803
+def short(q: tuple[Tensor, ...], k: Tensor, K: Tensor) -> tuple[Tensor, Tensor]:
     """(10): the same at the optimum."""
     qx, qxx, _, _, qthx = q
     return qx - qthx.mT @ k, qxx - qthx.mT @ K
@@ -117,7 +119,10 @@ def sweep(
     values = dict.fromkeys(numbers, (vx, vxx))
     gains: list[list[Gain]] = []
     for piece in reversed(pieces):
-        where, costs = blocks(piece), [(own or {}).get(name, (f.new_zeros(f.shape[1]), 0.0)) for name, f in _named(piece)]
+        where, costs = (
+            blocks(piece),
+            [(own or {}).get(name, (f.new_zeros(f.shape[1]), 0.0)) for name, f in _named(piece)],
+        )
         stage: list[Gain] = []
         for n in numbers:
             q = quadratic(piece, *values[n], costs)
@@ -142,7 +147,7 @@ def _named(piece: Piece) -> list[tuple[str, Tensor]]:
     return list(zip(piece.players, piece.fth, strict=True))
 
 
-def _inverse(Q: Tensor, where: Sequence[slice], *, joint: bool) -> Tensor:  # noqa: N803
+def _inverse(Q: Tensor, where: Sequence[slice], *, joint: bool) -> Tensor:
     if joint:
         return torch.linalg.inv(Q)
     return torch.block_diag(*[torch.linalg.inv(Q[w, w]) for w in where])
@@ -191,7 +196,7 @@ def whole(pieces: Sequence[Piece], vx: Tensor, vxx: Tensor) -> tuple[Tensor, Ten
     return J.mT @ vx, J.mT @ vxx @ J, names, [slice(end - size, end) for end, size in zip(ends, sizes, strict=True)]
 
 
-def lower(G: Tensor, where: Sequence[slice]) -> Tensor:  # noqa: N803
+def lower(G: Tensor, where: Sequence[slice]) -> Tensor:
     """The strictly lower stage blocks of G: rows of later stages, columns of earlier ones."""
     found = torch.zeros_like(G)
     for i, row in enumerate(where):

@@ -33,9 +33,7 @@ def residual(widths: Sequence[int], f: Callable[[Tensor], Tensor], alignment: st
                 Stage(lambda x, th, w=width: f(affine(th[0], x[:w]) + affine(th[1], x[w:])), [names[1], names[2]])
             )
         else:
-            stages.append(
-                Stage(lambda z, th: torch.cat([f(affine(th[0], z)), affine(th[1], z)]), [names[0], names[2]])
-            )
+            stages.append(Stage(lambda z, th: torch.cat([f(affine(th[0], z)), affine(th[1], z)]), [names[0], names[2]]))
             stages.append(Stage(lambda x, th, w=width: f(affine(th[0], x[:w]) + x[w:]), names[1:2]))
     return [*stages, Stage(lambda x, th: affine(th[0], x), ["head"])]
 
