@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
+from strategic_envs.errors import require
 from strategic_envs.plots.curves import draw_curves
 from strategic_envs.plots.figure import new_figure, share_legend
 
@@ -78,6 +79,10 @@ def plot_training(
         by_second = {name: (_middle(np.asarray(c.seconds, dtype=float)), percent[name]) for name, c in curves.items()}
         draw_curves(panels[2], by_second, xlabel="seconds of training", **accuracy)
         panels[2].set_xscale("log")
+        ticks = require("matplotlib.ticker", "plots", "Drawing")
+        panels[2].xaxis.set_major_locator(ticks.LogLocator(subs=(1, 2, 5)))
+        panels[2].xaxis.set_major_formatter(ticks.FormatStrFormatter("%g"))
+        panels[2].xaxis.set_minor_formatter(ticks.NullFormatter())
     if lowest is not None:
         for panel in panels[1:]:
             panel.set_ylim(bottom=100 * lowest)
