@@ -88,7 +88,8 @@ def _maker(network: str, data: str, train: Dataset) -> Callable[[], nn.Module]:
         widths = (8, 16, 16) if small else (8, 16, 32)
         return lambda: residual_conv(channels_in=inputs, widths=widths, classes=classes)
     if network == "inception":
-        return lambda: inception(channels_in=inputs, widths=(8, 8), stem=16, classes=classes)
+        stride = 1 if small else 2
+        return lambda: inception(channels_in=inputs, widths=(8, 8), stem=16, stride=stride, classes=classes)
     return lambda: resnet18(classes=classes)
 
 
