@@ -26,14 +26,18 @@ from strategic_envs.games.networks import NetStage, Unit
 __all__ = ["MODES", "Cooperation"]
 
 MODES = ("exact", "prop5")
+_LEAST = 1e-6, 0.1  # relative curvature of a direction, with KFAC and with others
 
 
 class Cooperation:
     """The joint solve of the players of a stage, and the cross moments it needs.
 
     Two players with the curvature KFAC are solved in closed form (`cooperation.pair`); more players, and any other
-    curvature, by conjugate gradients from zero with the players' own solves as the preconditioner. Only linear layers
-    and convolutions of different players couple, and only those with the same grid of output locations.
+    curvature, by conjugate gradients from zero with the players' own solves as the preconditioner. With a curvature
+    other than KFAC's a direction that has less than a tenth of the players' own curvature is not followed: EKFAC's
+    scales can be far below those that the cross moments belong to, and steps would be ten times too large and more.
+    Only linear layers and convolutions of different players couple, and only those with the same grid of output
+    locations.
 
     Args:
         mode: `exact`, or `prop5`, Proposition 5 of the paper: for pairs with KFAC; other groups are solved exactly.
@@ -144,7 +148,9 @@ class Cooperation:
         def precondition(r: Sequence[Tensor]) -> list[Tensor]:
             return [self.curvature.solve(unit, one) for unit, one in zip(units, r, strict=True)]
 
-        answer, _ = conjugate_gradients(operator, precondition, [right[name] for name in group], self.iterations)
+        # beside KFAC the blocks are of different makes, and a nearly singular joint matrix means nothing
+        least = _LEAST[not isinstance(self.curvature, KFAC)]
+        answer, _ = conjugate_gradients(operator, precondition, [right[n] for n in group], self.iterations, least)
         return dict(zip(group, answer, strict=True))
 
     def _grouped(self, names: tuple[str, ...]) -> list[list[str]]:

@@ -20,11 +20,11 @@ Operator = Callable[[Sequence[Tensor]], Sequence[Tensor]]
 
 
 def conjugate_gradients(
-    operator: Operator, precondition: Operator, right: Sequence[Tensor], iterations: int
+    operator: Operator, precondition: Operator, right: Sequence[Tensor], iterations: int, least: float = 0.0
 ) -> tuple[list[Tensor], Tensor]:
     """Solves `operator(x) = right` from zero, approximately, without waiting for the device.
 
-    From the first direction of no positive curvature on, the iterate stays as it is; if that is the very first one, the
+    From the first direction without enough curvature on, the iterate stays as it is; if that is the very first one, the
     answer is `precondition(right)`, in which every player ignores the others.
 
     Args:
@@ -32,6 +32,8 @@ def conjugate_gradients(
         precondition: A symmetric positive definite map that is near to its inverse.
         right: The right-hand side, one tensor a player, of any shapes.
         iterations: How many to make; fewer if it is cut off.
+        least: The curvature that a direction must have, more than this times that of the preconditioner's inverse: a
+            small positive one would make a large step.
 
     Returns:
         The answer, one tensor a player; and whether it was cut off, a boolean tensor of shape ().
@@ -48,12 +50,13 @@ def conjugate_gradients(
     direction, product = first, _dot(residual, first)
     zero, one = torch.zeros_like(product), torch.ones_like(product)
     going, moved = product.isfinite(), torch.zeros_like(product, dtype=torch.bool)
-    cut = ~going
+    cut, own = ~going, product  # own: the direction's curvature without the others, by the recurrence of Steihaug
     for _ in range(iterations):
         image = list(operator(direction))
         curvature = _dot(direction, image)
-        cut = cut | (going & (product > 0) & ~(curvature > 0))
-        going = going & (product > 0) & (curvature > 0)
+        enough = (curvature > least * own) & (curvature > 0)
+        cut = cut | (going & (product > 0) & ~enough)
+        going = going & (product > 0) & enough
         moved = moved | going
         step = torch.where(going, product / torch.where(going, curvature, one), zero)
         answer = [x + step * d for x, d in zip(answer, direction, strict=True)]
@@ -62,7 +65,7 @@ def conjugate_gradients(
         new = _dot(residual, turned)
         keep = torch.where(going, new / torch.where(going, product, one), zero)
         direction = [t + keep * d for t, d in zip(turned, direction, strict=True)]
-        product = new
+        product, own = new, new + keep.square() * own
     return [torch.where(moved, x, f) for x, f in zip(answer, first, strict=True)], cut
 
 

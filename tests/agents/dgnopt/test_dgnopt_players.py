@@ -101,6 +101,32 @@ def test_negative_curvature_at_once_leaves_the_own_steps() -> None:
     assert answer[0].tolist() == [1.0, 1.0]
 
 
+def test_directions_of_little_curvature_are_not_followed() -> None:
+    """Beside a preconditioner of one: the last direction has a hundredth, its share of the answer would be 100."""
+    diagonal, right = torch.tensor([1.0, 0.9, 0.01], dtype=torch.float64), torch.ones(3, dtype=torch.float64)
+    answers = []
+    for least in (0.0, 0.1):
+        answer, cut = conjugate_gradients(lambda x: [diagonal * x[0]], lambda r: [r[0]], [right], 9, least)
+        answers.append(answer[0])
+        assert bool(cut) == (least > 0)
+    assert torch.allclose(answers[0], 1 / diagonal)
+    assert float(answers[1].max()) < 1 / 0.1
+
+
+def test_own_curvature_of_a_direction_is_tracked() -> None:
+    """On a matrix that is half its preconditioner's inverse every direction has exactly half the curvature."""
+    own = torch.tensor([1.0, 5.0, 20.0, 7.0], dtype=torch.float64)
+    right = torch.arange(1.0, 5.0, dtype=torch.float64)
+    for least, expected in ((0.49, False), (0.51, True)):
+        _, cut = conjugate_gradients(lambda x: [0.5 * own * x[0]], lambda r: [r[0] / own], [right], 3, least)
+        assert bool(cut) == expected
+    shares = torch.tensor([0.3, 0.35, 0.4, 0.9], dtype=torch.float64)  # every direction has 0.3 to 0.9 of it
+    for least, expected in ((0.29, False), (0.89, True)):
+        answer, cut = conjugate_gradients(lambda x: [shares * own * x[0]], lambda r: [r[0] / own], [right], 4, least)
+        assert bool(cut) == expected
+        assert expected or torch.allclose(answer[0], right / (shares * own))
+
+
 def test_nothing_to_solve_is_zero() -> None:
     answer, cut = conjugate_gradients(lambda x: x, lambda r: r, [torch.zeros(2), torch.zeros(3, 1)], 3)
     assert [x.tolist() for x in answer] == [[0, 0], [[0], [0], [0]]]
