@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from strategic_envs.baselines.optimizers.ekfac import EKFAC
+from strategic_envs.baselines.optimizers.emsa import EMSA
 from strategic_envs.baselines.optimizers.kfac import KFAC
 
-__all__ = ["EKFAC", "KFAC"]
+__all__ = ["EKFAC", "EMSA", "KFAC"]
