@@ -19,12 +19,10 @@ from dataclasses import dataclass
 
 from torch import fx
 
+from strategic_envs.games.networks.shapes import is_query
 from strategic_envs.games.networks.tracing import Graph
 
 __all__ = ["Cut", "Values", "cut", "values"]
-
-_QUERIES = frozenset({"size", "dim", "ndimension", "numel", "nelement", "stride", "get_device", "is_floating_point"})
-_ATTRIBUTES = frozenset({"shape", "ndim", "dtype", "device", "is_cuda", "layout"})
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +76,7 @@ def values(graph: Graph) -> Values:
     start = graph.nodes[0]
     for node in graph.nodes:
         inputs = node.all_input_nodes
-        if node is not start and (_is_query(node) or all(i in needs for i in inputs)):
+        if node is not start and (is_query(node) or all(i in needs for i in inputs)):
             if _counts_samples(node, start):
                 samples.add(node)
             read = [needs.get(i, frozenset((i,))) for i in inputs]
@@ -90,12 +88,6 @@ def values(graph: Graph) -> Values:
     return Values(sources, frozenset(needs), frozenset(samples), frozenset(bundles))
 
 
-def _is_query(node: fx.Node) -> bool:
-    if node.op == "call_method":
-        return node.target in _QUERIES
-    return node.op == "call_function" and node.target is getattr and node.args[1] in _ATTRIBUTES
-
-
 def _counts_samples(node: fx.Node, start: fx.Node) -> bool:
     """`x.size(0)` and `x.shape[0]` of the module's input."""
     if node.op == "call_method" and node.target == "size":
@@ -103,7 +95,7 @@ def _counts_samples(node: fx.Node, start: fx.Node) -> bool:
     if getattr(node.target, "__name__", "") != "getitem" or node.args[1] != 0:
         return False
     shape = node.args[0]
-    return isinstance(shape, fx.Node) and _is_query(shape) and shape.args in ((start,), (start, "shape"))
+    return isinstance(shape, fx.Node) and is_query(shape) and shape.args in ((start,), (start, "shape"))
 
 
 def _takes_one(node: fx.Node) -> bool:

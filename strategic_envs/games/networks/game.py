@@ -29,13 +29,13 @@ class Template:
     Args:
         module: The module; it is copied. Its buffers and frozen layers keep their numbers.
         alignment: As of `from_module`.
-        unsupported: As of `from_module`.
+        **options: `unsupported` and `in_place`, as of `from_module`.
     """
 
-    def __init__(self, module: nn.Module, alignment: str | Mapping[str, int], unsupported: str) -> None:
+    def __init__(self, module: nn.Module, alignment: str | Mapping[str, int] = "late", **options: str) -> None:
         trained = [p for p in module.parameters() if p.requires_grad]
         bare: dict[int, Any] = {id(p): nn.Parameter(torch.empty_like(p, device="meta")) for p in trained}
-        self.staged = from_module(copy.deepcopy(module, bare), alignment, unsupported=unsupported)
+        self.staged = from_module(copy.deepcopy(module, bare), alignment, **options)
         self._variants: dict[tuple[torch.dtype, torch.device], StagedNet] = {}
 
     def like(self, tensor: Tensor) -> StagedNet:
@@ -62,7 +62,7 @@ class NetworkStage:
         t: The number of the stage.
 
     Example:
-        >>> template = Template(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)), "late", "refuse")
+        >>> template = Template(nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2)))
         >>> stage = NetworkStage(template, 0)
         >>> stage.dims, stage((torch.zeros(5, 4),), [torch.zeros(15)])[0].shape
         ((15,), torch.Size([5, 3]))
@@ -182,6 +182,7 @@ def network_game(
     *,
     alignment: str | Mapping[str, int] = "late",
     unsupported: str = "refuse",
+    in_place: str = "refuse",
     weight_decay: float | Sequence[float] = 0.0,
     name: str = "network",
 ) -> DynamicGame:
@@ -198,6 +199,7 @@ def network_game(
         loss: `cross_entropy` or `mse`.
         alignment: `early`, `late`, or the stage of every player by name.
         unsupported: See `from_module`.
+        in_place: See `from_module`.
         weight_decay: The players' decay, one number or one a player.
         name: What errors and tables call the game.
 
@@ -211,7 +213,7 @@ def network_game(
         >>> game.dims, torch.equal(game.outputs(game.load(module)), module(game.inputs))
         ((9, 8), True)
     """
-    template = Template(module, alignment, unsupported)
+    template = Template(module, alignment, unsupported=unsupported, in_place=in_place)
     for unit in template.staged.units:
         if unit.kind == "dropout" and unit.module.training and getattr(unit.module, "p", 1) > 0:
             raise refuse(

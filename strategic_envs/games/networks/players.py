@@ -29,12 +29,13 @@ class Roles:
     groups: dict[str, tuple[fx.Node, ...]]
 
 
-def roles(graph: Graph, unsupported: str = "refuse") -> Roles:
+def roles(graph: Graph, unsupported: str = "refuse", in_place: str = "refuse") -> Roles:
     """Finds the units and players of a graph.
 
     Args:
         graph: What `trace` gave.
         unsupported: `gradient` keeps layers that have no matrix form, with a warning; `refuse` raises.
+        in_place: `copy` allows layers that work in place, except dropout.
 
     Raises:
         InvalidGameError: If a layer is unsupported, shares its parameters, is called twice or is frozen in part, or no
@@ -52,12 +53,12 @@ def roles(graph: Graph, unsupported: str = "refuse") -> Roles:
         if node.op != "call_module":
             continue
         module = graph.module.get_submodule(str(node.target))
-        if getattr(module, "inplace", False):
+        kind = kind_of(module)
+        if getattr(module, "inplace", False) and (in_place == "refuse" or kind is not None):
             raise refuse(
                 f"layer {node.target} ({type(module).__name__})",
                 "it works in place, which destroys the state that co-states need: make it with inplace=False",
             )
-        kind = kind_of(module)
         if kind is None:
             continue
         runs[module] = runs.get(module, 0) + 1

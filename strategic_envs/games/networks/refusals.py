@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 from strategic_envs.errors import InvalidGameError
+from strategic_envs.games.networks.in_place import OPERATORS, asks_in_place
 
 __all__ = ["RANDOM_REASON", "check_function", "check_method", "check_modules", "in_place_operator", "refuse"]
 
@@ -24,7 +24,7 @@ _RANDOM = frozenset(
 _RANDOM_MODULES = (nn.RReLU, nn.FractionalMaxPool2d, nn.FractionalMaxPool3d)
 _IN_PLACE = (
     "it works in place: it overwrites a tensor that a backward pass, or a later stage, still needs. Make it out of "
-    "place: "
+    "place, or give in_place='copy': "
 )
 RANDOM_REASON = (
     "it draws random numbers that a second pass could not repeat. Use a module such as nn.Dropout for it, whose draws "
@@ -74,7 +74,9 @@ def check_function(where: str, target: Callable[..., Any], args: tuple[Any, ...]
         InvalidGameError: Naming the function and what to call instead.
     """
     name = getattr(target, "__name__", str(target))
-    if _asks_in_place(target, args, kwargs):
+    if target in OPERATORS:
+        raise in_place_operator(where, OPERATORS[target][1])
+    if asks_in_place(target, args, kwargs):
         raise refuse(f"{where}, {name}(..., inplace=True)", f"{_IN_PLACE}leave inplace=True out")
     if kwargs.get("out") is not None:
         raise refuse(f"{where}, {name}(..., out=...)", f"{_IN_PLACE}leave out=... out")
@@ -110,13 +112,3 @@ def in_place_operator(where: str, symbol: str) -> InvalidGameError:
     if symbol == "[]":
         return refuse(f"{where}, x[...] = y", f"{_IN_PLACE}torch.where, torch.cat or torch.scatter make a new tensor")
     return refuse(f"{where}, x {symbol}= y", f"{_IN_PLACE}x = x {symbol} y")
-
-
-def _asks_in_place(target: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    if kwargs.get("inplace"):
-        return True
-    try:
-        names = list(inspect.signature(target).parameters)
-    except (TypeError, ValueError):  # builtin functions have no signature, and none of them has an argument inplace
-        return False
-    return "inplace" in names and len(args) > names.index("inplace") and bool(args[names.index("inplace")])

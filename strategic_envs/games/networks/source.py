@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import linecache
 import math
@@ -72,6 +73,9 @@ class _Writer:
             return f"{arguments[0]}.{node.target}({', '.join(arguments[1:])})"
         if node.op == "call_module":
             called: Any = self.graph.module.get_submodule(str(node.target))
+            if getattr(called, "inplace", False):  # allowed by in_place="copy"; the user's layer stays as it is
+                called = copy.copy(called)
+                called.inplace = False
         else:
             called = node.target
         return f"{self.bind(called, getattr(called, '__name__', 'layer').strip('<>'))}({', '.join(arguments)})"

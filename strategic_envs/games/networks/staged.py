@@ -73,6 +73,7 @@ class _Source:
 
     module: nn.Module
     unsupported: str
+    in_place: str
     graph: Graph
     values: Values
     roles: Roles
@@ -127,7 +128,7 @@ class StagedNet:
 
     def __reduce__(self) -> tuple[Any, ...]:
         # functions that were written out cannot be pickled, and a copy's stages must run the copy's layers
-        return _rebuild, (self.module, self.alignment, self._source.unsupported)
+        return _rebuild, (self.module, self.alignment, self._source.unsupported, self._source.in_place)
 
     def realign(self, alignment: str | Mapping[str, int]) -> StagedNet:
         """The same module, units and players in other stages; each alignment is made once and kept.
@@ -158,14 +159,18 @@ def _seat(who: Roles, alignment: dict[str, int], count: int) -> tuple[list[tuple
     return players, units
 
 
-def _rebuild(module: nn.Module, alignment: dict[str, int], unsupported: str) -> StagedNet:
+def _rebuild(module: nn.Module, alignment: dict[str, int], unsupported: str, in_place: str) -> StagedNet:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # who made the first one has been warned
-        return from_module(module, alignment, unsupported=unsupported)
+        return from_module(module, alignment, unsupported=unsupported, in_place=in_place)
 
 
 def from_module(
-    module: nn.Module, alignment: str | Mapping[str, int] = "late", *, unsupported: str = "refuse"
+    module: nn.Module,
+    alignment: str | Mapping[str, int] = "late",
+    *,
+    unsupported: str = "refuse",
+    in_place: str = "refuse",
 ) -> StagedNet:
     """A torch module as stages of players.
 
@@ -182,12 +187,14 @@ def from_module(
         alignment: `early`, `late`, or the stage of every player by name.
         unsupported: `refuse` raises at a layer whose parameters have no matrix form; `gradient` keeps it in its stage
             as a player of kind `other`, with a warning.
+        in_place: `refuse` raises at an operation that works in place, such as `nn.ReLU(inplace=True)` and `x += y`;
+            `copy` runs it out of place in the stages, and raises only where the result would differ.
 
     Raises:
         InvalidGameError: If the module works in place, shares parameters, calls a layer twice, reads raw parameters,
             has an unsupported layer, hooks or several outputs, or its control flow depends on data; or the alignment
             violates the data flow. The message names the layer and how to mend it.
-        InvalidSettingError: If `unsupported` is neither of the two.
+        InvalidSettingError: If `unsupported` or `in_place` is none of its values.
 
     Example:
         >>> module = nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.Linear(3, 2))
@@ -201,10 +208,12 @@ def from_module(
     """
     if unsupported not in ("refuse", "gradient"):
         raise InvalidSettingError(f"got unsupported={unsupported!r}, expected 'refuse' or 'gradient'")
-    graph = trace(module, unsupported)
-    who = roles(graph, unsupported)
+    if in_place not in ("refuse", "copy"):
+        raise InvalidSettingError(f"got in_place={in_place!r}, expected 'refuse' or 'copy'")
+    graph = trace(module, unsupported, in_place)
+    who = roles(graph, unsupported, in_place)
     flow = order(graph, who)
-    source = _Source(graph.module, unsupported, graph, values(graph), who, flow)
+    source = _Source(graph.module, unsupported, in_place, graph, values(graph), who, flow)
     staged = StagedNet(source, align(flow, alignment))
     source.made[tuple(staged.alignment.values())] = staged
     return staged

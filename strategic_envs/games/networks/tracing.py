@@ -13,6 +13,7 @@ from torch import Tensor, fx, nn
 from torch.fx.proxy import TraceError
 
 from strategic_envs.errors import InvalidGameError
+from strategic_envs.games.networks.in_place import OPERATORS, check_overwritten, out_of_place
 from strategic_envs.games.networks.refusals import (
     RANDOM_REASON,
     check_function,
@@ -21,13 +22,9 @@ from strategic_envs.games.networks.refusals import (
     in_place_operator,
     refuse,
 )
+from strategic_envs.games.networks.shapes import is_shape
 
 __all__ = ["Graph", "trace"]
-
-_IN_PLACE_OPERATORS = {
-    **{"iadd": "+", "isub": "-", "imul": "*", "imatmul": "@", "itruediv": "/", "ifloordiv": "//", "imod": "%"},
-    **{"ipow": "**", "iand": "&", "ior": "|", "ixor": "^", "ilshift": "<<", "irshift": ">>"},
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,23 +51,25 @@ class _Proxy(fx.Proxy):
         raise in_place_operator(self.tracer.where, "[]")  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _refuse_operator(symbol: str) -> Callable[[_Proxy, object], _Proxy]:
-    def method(self: _Proxy, other: object) -> _Proxy:
-        raise in_place_operator(self.tracer.where, symbol)  # pyright: ignore[reportAttributeAccessIssue]
+def _operator(in_place: Callable[..., Any]) -> Callable[[_Proxy, object], fx.Proxy]:
+    def method(self: _Proxy, other: object) -> fx.Proxy:
+        used = OPERATORS[in_place][0] if is_shape(self.node) else in_place  # numbers are not overwritten
+        return self.tracer.create_proxy("call_function", used, (self, other), {})
 
     return method
 
 
-for _name, _symbol in _IN_PLACE_OPERATORS.items():
-    setattr(_Proxy, f"__{_name}__", _refuse_operator(_symbol))
+for _each in OPERATORS:
+    setattr(_Proxy, f"__{_each.__name__}__", _operator(_each))
 
 
 class _Tracer(fx.Tracer):
     """Records a forward pass; layers of torch are single calls, modules that are put together of others are entered."""
 
-    def __init__(self, unsupported: str) -> None:
+    def __init__(self, unsupported: str, in_place: str) -> None:
         super().__init__()
-        self.unsupported = unsupported
+        self.unsupported, self.in_place = unsupported, in_place
+        self.overwritten: dict[fx.Node, fx.Node] = {}
         self.constants: dict[str, Tensor] = {}
 
     @property
@@ -118,6 +117,9 @@ class _Tracer(fx.Tracer):
         return super().create_arg(a)
 
     def create_node(self, kind: str, target: Any, args: Any, kwargs: Any, *rest: Any, **named: Any) -> fx.Node:
+        asked = (target, args, kwargs)
+        if self.in_place == "copy" and kind in ("call_function", "call_method"):
+            target, args, kwargs = out_of_place(kind, *asked)
         if kind == "call_function":
             check_function(self.where, target, args, kwargs)
         elif kind == "call_method":
@@ -130,7 +132,11 @@ class _Tracer(fx.Tracer):
             )
         if torch.is_autocast_enabled("cpu"):
             raise refuse(self.where, "it switches autocast on, which the stages would not see: do so around the step")
-        return super().create_node(kind, target, args, kwargs, *rest, **named)
+        node = super().create_node(kind, target, args, kwargs, *rest, **named)
+        layer = self.root.get_submodule(target) if kind == "call_module" else None
+        if (target, args, kwargs) != asked or getattr(layer, "inplace", False):
+            self.overwritten[node] = node.all_input_nodes[0]
+        return node
 
 
 def _raw(what: str) -> InvalidGameError:
@@ -154,7 +160,7 @@ def _mode(module: nn.Module, training: bool) -> Iterator[None]:
             m.training = was
 
 
-def trace(module: nn.Module, unsupported: str = "refuse") -> Graph:
+def trace(module: nn.Module, unsupported: str = "refuse", in_place: str = "refuse") -> Graph:
     """Records the forward pass of a module.
 
     It is recorded twice, in training and in evaluation mode: a forward that asks for `self.training` itself would be
@@ -163,6 +169,7 @@ def trace(module: nn.Module, unsupported: str = "refuse") -> Graph:
     Args:
         module: The module; it is not changed.
         unsupported: `gradient` keeps modules with raw parameters whole.
+        in_place: `copy` runs operations that work in place out of place, where the result is the same.
 
     Raises:
         InvalidGameError: If the forward pass cannot be recorded, or would not be the same when run in parts.
@@ -179,7 +186,7 @@ def trace(module: nn.Module, unsupported: str = "refuse") -> Graph:
     graphs = []
     for training in (True, False):
         with _mode(module, training):
-            graphs.append(_record(module, unsupported))
+            graphs.append(_record(module, unsupported, in_place))
     first, second = graphs
     if _outline(first) != _outline(second) or not _same(first.constants, second.constants):
         raise refuse(
@@ -198,8 +205,8 @@ def _same(some: dict[str, Tensor], others: dict[str, Tensor]) -> bool:
     return all(torch.equal(a.nan_to_num(), b.nan_to_num()) for a, b in zip(some.values(), others.values(), strict=True))
 
 
-def _record(module: nn.Module, unsupported: str) -> Graph:
-    tracer = _Tracer(unsupported)
+def _record(module: nn.Module, unsupported: str, in_place: str) -> Graph:
+    tracer = _Tracer(unsupported, in_place)
     defaults = {
         name: p.default
         for name, p in inspect.signature(module.forward).parameters.items()
@@ -220,6 +227,8 @@ def _record(module: nn.Module, unsupported: str) -> Graph:
         ) from error
     if not torch.equal(before, torch.get_rng_state()):
         raise refuse(f"the module's forward ({type(module).__name__})", RANDOM_REASON)
+    if in_place == "copy":
+        check_overwritten(module, list(graph.nodes), tracer.overwritten)
     return _needed(module, graph, tracer.constants)
 
 
