@@ -58,10 +58,12 @@ class Options:
     """Networks a setting that is tried."""
     tuning_epochs: float | None = None
     """Passes of such a network: 10 on digits, a quarter of one on MNIST, 1 on CIFAR-10 if not given."""
-    rates: tuple[float, ...] = (0.4, 0.8, 1.6, 3.2, 6.4)
+    rates: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8, 1.6)
     """Learning rates at which SGD is tried, until it fails."""
     cap: float = 0.5
     """Large steps: the feedback is at most this times the gradient."""
+    gain: float = 1.0
+    """First weights are He's times this: at .8, as for the other networks, this deeper one stands still at first."""
     device: str = "cpu"
     """Where to compute: cpu or cuda."""
 
@@ -99,16 +101,14 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False, options: Options
     plan = _plan(options, quick)
     found: dict[str, Sequence[Run]] = {}
     with saying() as say:
-        where = out / "runs" / f"{options.data}-inception"
+        where = out / "runs" / f"{options.data}-inception-gain{options.gain:g}"
         study = Study(where, problem("inception", options.data), said=say, device=options.device)
         seeds = range(seed, seed + plan.seeds)
-        tunings = [_tune(study, name, plan, seed) for name in plan.methods]
+        tunings = [_tune(study, name, plan, seed, options.gain) for name in plan.methods]
         for tuning in tunings:
             settings = tuning.best.settings if tuning.best else None  # where all were rejected, the defaults
-            found[tuning.method] = [
-                study.run(tuning.method, seed=s, epochs=plan.epochs, settings=settings) for s in seeds
-            ]
-        steps = _large_steps(study, plan, seeds, options.cap)
+            found[tuning.method] = _train(study, tuning.method, seeds, plan.epochs, settings, options.gain)
+        steps = _large_steps(study, plan, seeds, options)
     write_atomic(out / "trials.md", _trials(tunings))
     begun = {name: curves(runs, timed=True) for name, runs in found.items() if any(run.rows for run in runs)}
     save(plot_training(begun, title=f"inception on {options.data}", lowest=0.8), out / "curves.png")
@@ -132,7 +132,7 @@ def _plan(options: Options, quick: bool) -> _Plan:
     from strategic_envs.agents.dgnopt.methods import TRIALS, methods
     from strategic_envs.scripts.reproduce._dgnopt_runs import check_counts
 
-    least = {"seeds": 1, "epochs": 0.01, "trials": 1, "tuning_seeds": 1, "tuning_epochs": 0.01, "cap": 0.0}
+    least = {"seeds": 1, "epochs": 0.01, "trials": 1, "tuning_seeds": 1, "tuning_epochs": 0.01, "cap": 0.0, "gain": 0.0}
     check_counts(options, least)
     if options.trials > TRIALS:
         raise InputError(f"got --trials {options.trials}, expected at most {TRIALS}: no method has more settings")
@@ -151,9 +151,21 @@ def _plan(options: Options, quick: bool) -> _Plan:
     return _Plan(some, 1, min(3.0, epochs), 1, 1, min(2.0, tuning_epochs), options.rates[:2])
 
 
-def _tune(study: Study, name: str, plan: _Plan, seed: int) -> Tuning:
+def _tune(study: Study, name: str, plan: _Plan, seed: int, gain: float) -> Tuning:
+    from strategic_envs.agents.dgnopt.methods import Method
+    from strategic_envs.agents.dgnopt.tuning import tune
+
+    def one(how: Method, settings: Mapping[str, Any], s: int) -> Run:
+        return study.run(how, seed=s, epochs=plan.tuning_epochs, settings=settings, validate=True, gain=gain)
+
     seeds = range(seed + 1000, seed + 1000 + plan.tuning_seeds)  # not those that are reported
-    return study.tune(name, seeds=seeds, epochs=plan.tuning_epochs, trials=plan.trials)
+    return tune(name, one, seeds=seeds, trials=plan.trials)
+
+
+def _train(
+    study: Study, name: str, seeds: Sequence[int], epochs: float, settings: Mapping[str, Any] | None, gain: float
+) -> list[Run]:
+    return [study.run(name, seed=s, epochs=epochs, settings=settings, gain=gain) for s in seeds]
 
 
 def _compared(name: str, runs: Sequence[Run], data: str) -> dict[str, Any]:
@@ -180,23 +192,19 @@ def _beside(runs: Sequence[Run]) -> dict[str, Any]:
     return {"seeds": len(runs), "loss": loss, "diverged": f"{len(runs) - len(sound)} of {len(runs)}"}
 
 
-def _large_steps(study: Study, plan: _Plan, seeds: Sequence[int], cap: float) -> dict[tuple[float, str], Sequence[Run]]:
+def _large_steps(
+    study: Study, plan: _Plan, seeds: Sequence[int], options: Options
+) -> dict[tuple[float, str], Sequence[Run]]:
     """SGD at growing rates until it fails after it has trained; feedback with and without its cap at the last two."""
-
-    def train(name: str, rate: float) -> Sequence[Run]:
-        settings = {"lr": rate, **({"cap": cap} if name == "fne-identity" else {})}
-        return [study.run(name, seed=s, epochs=plan.epochs, settings=settings) for s in seeds]
-
     found: dict[tuple[float, str], Sequence[Run]] = {}
-    tried: list[float] = []
     for rate in plan.rates:
-        tried.append(rate)
-        found[rate, "sgd"] = train("sgd", rate)
+        found[rate, "sgd"] = _train(study, "sgd", seeds, plan.epochs, {"lr": rate}, options.gain)
         if _failing(found) is not None:
             break
-    for rate in tried[-2:]:
+    for rate in [rate for rate, _ in reversed(found)][:2]:
         for name in list(_STEPS)[1:]:
-            found[rate, name] = train(name, rate)
+            settings = {"lr": rate, **({"cap": options.cap} if name == "fne-identity" else {})}
+            found[rate, name] = _train(study, name, seeds, plan.epochs, settings, options.gain)
     return found
 
 
