@@ -81,5 +81,4 @@ def capped(feedback: Tensor, gradient: Tensor, cap: float) -> Tensor:
         >>> [float(capped(torch.tensor(size), torch.tensor(2.0), 0.5)) for size in (4.0, 1.0)]
         [0.25, 1.0]
     """
-    smallest = torch.finfo(feedback.dtype).tiny
-    return (cap * gradient / feedback.clamp(min=smallest)).clamp(max=1.0)
+    return (gradient * cap).div_(feedback.clamp(min=torch.finfo(feedback.dtype).tiny)).clamp_(max=1.0)

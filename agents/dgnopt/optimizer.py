@@ -23,7 +23,14 @@ from strategic_envs.agents.dgnopt.numbers import (
 )
 from strategic_envs.agents.dgnopt.records import Seats
 from strategic_envs.agents.dgnopt.result import StepResult
-from strategic_envs.agents.dgnopt.settings import check_group, check_settings, curvature_named, information_named
+from strategic_envs.agents.dgnopt.settings import (
+    KRONECKER,
+    check_group,
+    check_settings,
+    curvature_named,
+    information_named,
+    trust_region,
+)
 from strategic_envs.agents.dgnopt.sweep import forward_trace
 from strategic_envs.agents.dgnopt.terminal import Terminal, terminal_named
 from strategic_envs.agents.dgnopt.turn import Rules, Turn
@@ -62,7 +69,8 @@ class DGNOpt(torch.optim.Optimizer):
         curvature: `identity`, `rms`, `adam`, `kfac` or `ekfac`.
         lr: Learning rate.
         weight_decay: Decay, a part of the gradient as in SGD.
-        damping: The curvature's damping (or the `eps` of `rms` and `adam`); its own default if None.
+        damping: The curvature's damping (or the `eps` of `rms` and `adam`). None is 0.03 for `kfac` and `ekfac`, and
+            torch's own `eps` for the others.
         loss: `cross_entropy`, `mse`, or a `Terminal`. Losses of samples are averaged.
         value_hessian: The factor of the loss's second derivative; see `strategic_envs.agents.dgnopt.terminal`.
         rank: Its columns, where that is free.
@@ -76,7 +84,8 @@ class DGNOpt(torch.optim.Optimizer):
             `exp3++`, which learns from `reward`. By default that of a staged network, or `late`.
         momentum: Of the steps, as in SGD.
         kl_clip: A trust region: all learning rates of a step are scaled so that `sum lr^2 <S Q_th, Q_th>` is at most
-            this. None switches it off.
+            this; twice that is the change of the outputs' distribution that the step expects, were S^-1 the Fisher
+            matrix. None switches it off; `auto` is 0.01 for `kfac` and `ekfac`, and None for the others.
         seed: Of everything that is drawn.
         params: Parameters or groups to train, as for any optimizer; all by default. The rest stays as it is.
         unsupported: What becomes of layers without a matrix form: `refuse`, or `gradient` (plain gradient steps).
@@ -106,7 +115,7 @@ class DGNOpt(torch.optim.Optimizer):
         *,
         info: str = "FNE",
         curvature: str = "kfac",
-        lr: float = 0.03,
+        lr: float = 0.1,
         weight_decay: float = 0.0,
         damping: float | None = None,
         loss: str | Terminal = "cross_entropy",
@@ -120,13 +129,15 @@ class DGNOpt(torch.optim.Optimizer):
         fictitious: int = 1,
         alignment: str | Mapping[str, int] | None = None,
         momentum: float = 0.0,
-        kl_clip: float | None = None,
+        kl_clip: float | str | None = "auto",
         seed: int = 0,
         params: Iterable[Any] | None = None,
         unsupported: str = "refuse",
         **curvature_options: Any,
     ) -> None:
         self.info = information_named(info)
+        kl_clip = trust_region(kl_clip, curvature)
+        damping = 0.03 if damping is None and curvature in KRONECKER else damping
         check_settings(value=value, statistic=statistic, momentum=momentum, kl_clip=kl_clip, fictitious=fictitious)
         self.loss = terminal_named(loss, value_hessian, rank)
         self._value, self._kl_clip = value, kl_clip
@@ -226,8 +237,7 @@ class DGNOpt(torch.optim.Optimizer):
             undo()
             return StepResult(loss, "diverged", reason, alignment=arm)
         self.steps += 1
-        largest = torch.stack(turn.ratios).max() if turn.ratios else 0.0
-        return StepResult(loss, feedback=largest, scale=1.0 if scale is None else scale, alignment=arm)
+        return StepResult(loss, feedback=turn.largest(), scale=1.0 if scale is None else scale, alignment=arm)
 
     def _play(self, net: StagedNet, batches: list[Batch]) -> tuple[Tensor, str | None, Turn, Tensor | None]:
         """Algorithm 1; the reason is the first quantity that was not finite."""

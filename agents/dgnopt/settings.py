@@ -8,7 +8,16 @@ from typing import Any
 
 from strategic_envs.errors import InvalidSettingError, UnknownNameError
 
-__all__ = ["INFO", "Information", "check_group", "check_settings", "curvature_named", "information_named"]
+__all__ = [
+    "INFO",
+    "KRONECKER",
+    "Information",
+    "check_group",
+    "check_settings",
+    "curvature_named",
+    "information_named",
+    "trust_region",
+]
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,9 @@ class Information:
     feedback: bool
     cooperation: bool
 
+
+KRONECKER = ("kfac", "ekfac")
+"""Curvatures whose steps are in units of their own, so that a trust region bounds what a step does."""
 
 INFO = {
     "OLNE": Information(feedback=False, cooperation=False),
@@ -67,7 +79,7 @@ def curvature_named(name: str, damping: float | None, options: dict[str, Any]) -
     options, beta = dict(options), 0.0
     if name == "adam":
         beta, options["beta"] = options.pop("betas", (0.9, 0.999))
-    if damping is not None and name in ("kfac", "ekfac"):
+    if damping is not None and name in KRONECKER:
         options["damping"] = damping
     elif damping is not None and name in ("rms", "adam"):
         options["eps"] = damping
@@ -75,6 +87,20 @@ def curvature_named(name: str, damping: float | None, options: dict[str, Any]) -
         return getattr(there, kinds[name])(**options), beta
     except TypeError as error:
         raise InvalidSettingError(f"the curvature {name!r} got {sorted(options)}: {error}") from error
+
+
+def trust_region(kl_clip: float | str | None, curvature: str) -> float | None:
+    """The bound of the trust region, `auto` resolved.
+
+    Example:
+        >>> trust_region("auto", "kfac"), trust_region("auto", "identity"), trust_region(0.5, "identity")
+        (0.01, None, 0.5)
+    """
+    if kl_clip == "auto":
+        return 0.01 if curvature in KRONECKER else None
+    if isinstance(kl_clip, str):
+        raise InvalidSettingError(f"got kl_clip={kl_clip!r}, expected a number > 0, None or 'auto'")
+    return kl_clip
 
 
 def check_group(group: dict[str, Any]) -> None:

@@ -65,8 +65,9 @@ class Turn:
         gradients: `Q_th` of every unit, in matrix form, weight decay included, as soon as its stage is closed.
         norms: Their norms.
         moves: The steps, before the learning rate,
-        sizes: the norms of the players' feedback before the cap, and
-        ratios: those after it, divided by the norms of the players' gradients.
+        sizes: the norms of the players' feedback before the cap,
+        factors: what the cap multiplied it with, and
+        bounds: the norms of the same players' gradients.
     """
 
     net: StagedNet
@@ -76,10 +77,18 @@ class Turn:
     norms: dict[str, Tensor] = field(default_factory=dict)
     moves: list[Tensor] = field(default_factory=list)
     sizes: list[Tensor] = field(default_factory=list)
-    ratios: list[Tensor] = field(default_factory=list)
+    factors: list[Tensor] = field(default_factory=list)
+    bounds: list[Tensor] = field(default_factory=list)
     _traces: list[Trace] = field(default_factory=list)
     _sums: dict[str, list[Tensor]] = field(default_factory=dict)
     _solved: dict[NetStage, dict[str, Tensor]] = field(default_factory=dict)
+
+    def largest(self) -> Tensor | float:
+        """The largest ratio of a player's feedback, after the cap, to its gradient."""
+        if not self.sizes:
+            return 0.0
+        size, factor, gradient = (torch.stack(x) for x in (self.sizes, self.factors, self.bounds))
+        return (size * factor / gradient.clamp(min=torch.finfo(gradient.dtype).tiny)).max()
 
     # Backwards
 
@@ -217,10 +226,11 @@ class Turn:
                 factor = capped(size, gradient, cap)
                 limited = self.rules.map.limited({name: feedback[name] for name in names}, cap)
                 totals |= {name: torch.addcmul(self.gradients[name], f, factor) for name, f in limited.items()}
-                size = size * factor
+                self.factors.append(factor)
             else:
                 totals |= {name: self.gradients[name] + feedback[name] for name in names}
-            self.ratios.append(size / gradient)
+                self.factors.append(torch.ones_like(size))
+            self.bounds.append(gradient)
         return totals
 
     def _move(self, stage: NetStage, seats: Seats, totals: dict[str, Tensor], scale: Tensor | None) -> None:
