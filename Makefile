@@ -40,10 +40,10 @@ $(OUTSIDE_STAMP): pyproject.toml setup.py constraints.txt
 	@test -x $(OUTSIDE)/bin/python || $(PYTHON) -m venv $(OUTSIDE)
 	@echo "installing into $(OUTSIDE) (minutes, the first time)"
 	@$(OUTSIDE)/bin/python -m pip install --quiet -c constraints.txt setuptools
-	@$(OUTSIDE)/bin/python -m pip install --quiet --no-build-isolation -c constraints.txt -e ".[dev]" open_spiel==2.0.2 matplotlib
+	@$(OUTSIDE)/bin/python -m pip install --quiet --no-build-isolation -c constraints.txt -e ".[dev]" open_spiel==2.0.2 matplotlib curvlinops-for-pytorch==3.0.1
 	@touch $@
 
-test-outside: $(OUTSIDE_STAMP)  ## compares with OpenSpiel, in an environment of its own (optional; minutes)
+test-outside: $(OUTSIDE_STAMP)  ## compares with OpenSpiel and curvlinops, in an environment of its own (optional; minutes)
 	$(OUTSIDE)/bin/python -m pytest -q tests/outside
 
 check: $(STAMP)  ## formatting, lint, types and the arrows between packages

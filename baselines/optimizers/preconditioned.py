@@ -24,7 +24,8 @@ class Preconditioned(torch.optim.Optimizer):
 
     Used like any optimizer: `optimizer.zero_grad(); loss(net(x), y).backward(); optimizer.step()`. A layer that the
     curvature does not know (embedding, transposed convolution, attention, a parameter outside of layers) takes plain
-    gradient steps, and a warning names it.
+    gradient steps, and a warning names it. Every backward pass since the last `zero_grad` or `step` counts as a part of
+    the batch.
 
     Args:
         module: The network. Hooks are put into it, and removed when the optimizer is no longer used.

@@ -4,4 +4,6 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-collect_ignore_glob = [] if find_spec("pyspiel") else ["test_*.py"]
+_NEEDS = {"pyspiel": "test_openspiel_*.py", "curvlinops": "test_curvlinops_*.py"}
+
+collect_ignore_glob = [tests for library, tests in _NEEDS.items() if find_spec(library) is None]
