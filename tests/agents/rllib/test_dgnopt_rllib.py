@@ -35,8 +35,12 @@ SMALL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 
 
+def made(config: Any) -> Any:
+    return config.build_algo()
+
+
 def built(game: Any, **settings: Any) -> DGNOptAlgorithm:
-    return DGNOptConfig().training(game=game, **settings).build_algo()
+    return made(DGNOptConfig().training(game=game, **settings))
 
 
 def dilemma() -> NormalFormGame:
@@ -45,15 +49,15 @@ def dilemma() -> NormalFormGame:
 
 @pytest.mark.parametrize("kind", ["pennies", "dilemma", "two_rooms", "nim", "f1", "layers"])
 def test_open_loop_without_curvature_is_independent_gradient(kind: str, request: pytest.FixtureRequest) -> None:
-    made = {"dilemma": dilemma, "f1": lambda: catalogue.game("f1"), "layers": lambda: layers((8,), samples=256)}
-    game = made[kind]() if kind in made else request.getfixturevalue(kind)
+    games = {"dilemma": dilemma, "f1": lambda: catalogue.game("f1"), "layers": lambda: layers((8,), samples=256)}
+    game = games[kind]() if kind in games else request.getfixturevalue(kind)
     common: dict[str, Any] = {"game": game, "steps_per_iteration": 4}
     if kind != "layers":
         common |= {"hidden": (4,), "games_per_sample": 64, "horizon": 5}
     if kind in ("pennies", "dilemma", "f1"):
         common["strategy"] = "network"
-    one = IndependentGDConfig().training(step_size=0.1, **common).build_algo()
-    two = DGNOptConfig().training(lr=0.1, **SGD, **common).build_algo()
+    one = made(IndependentGDConfig().training(step_size=0.1, **common))
+    two = made(DGNOptConfig().training(lr=0.1, **SGD, **common))
     assert one.point().flat().equal(two.point().flat())
     a, b = one.train(), two.train()
     assert (one.point().flat() - two.point().flat()).abs().max() < 1e-6
@@ -66,7 +70,7 @@ def test_open_loop_without_curvature_is_independent_gradient(kind: str, request:
 def test_layers_are_trained_as_by_a_plain_loop(info: str) -> None:
     game = layers(hidden=(16,), samples=512)
     config = DGNOptConfig().training(game=game, info=info, lr=0.05, minibatch_size=64, steps_per_iteration=8)
-    algorithm = config.evaluation(evaluation_interval=None).build_algo()
+    algorithm = made(config.evaluation(evaluation_interval=None))
     net = torch.nn.Sequential(torch.nn.Linear(64, 16), torch.nn.ReLU(), torch.nn.Linear(16, 10))
     torch.nn.utils.vector_to_parameters(game.initial(0).flat(), net.parameters())
     optimizer = DGNOpt(net, info=info, lr=0.05, seed=0)
@@ -81,7 +85,7 @@ def test_any_network_is_trained_in_the_stages_of_its_game() -> None:
     x = torch.randn(64, 6, generator=torch.Generator().manual_seed(0))
     game = network_game(residual_mlp(6, (5, 4), stem=6, classes=3), x, torch.arange(64) % 3, weight_decay=1e-3)
     config = DGNOptConfig().training(game=game, info="GR", minibatch_size=0, lr=0.1, steps_per_iteration=8)
-    algorithm = config.evaluation(evaluation_interval=None).build_algo()
+    algorithm = made(config.evaluation(evaluation_interval=None))
     before = game.utilities(algorithm.point())
     algorithm.train()
     assert (game.utilities(algorithm.point()) > before).all() and algorithm.outcome == "running"
@@ -105,13 +109,13 @@ def test_every_environment_is_trained_and_goes_on_bit_by_bit_from_a_checkpoint(
 ) -> None:
     env, settings = SMALL[environment]
     config = DGNOptConfig().environment(environment, env_config=env).training(**settings, steps_per_iteration=2)
-    algorithm = config.evaluation(evaluation_interval=2).build_algo()
+    algorithm = made(config.evaluation(evaluation_interval=None))
     for _ in range(3):
         algorithm.train()
     assert algorithm.moved() and algorithm.outcome == "running"
     path = algorithm.save_to_path(tmp_path / "checkpoint")
     rows = numbers(algorithm)
-    again = config.copy(copy_frozen=False).build_algo()
+    again = made(config.copy(copy_frozen=False))
     again.restore_from_path(path)
     assert numbers(again) == rows
     elsewhere = Algorithm.from_checkpoint(path)
@@ -119,15 +123,16 @@ def test_every_environment_is_trained_and_goes_on_bit_by_bit_from_a_checkpoint(
 
 
 def numbers(algorithm: Any) -> list[Any]:
-    kept = {*GAPS, "env_steps", "field_calls"}
-    rows = [{k: v for k, v in algorithm.train().items() if k in kept} for _ in range(3)]
-    return [*rows, algorithm.point().flat().tolist()]
+    """What three more iterations report, where they lead and what was summed up, bit by bit."""
+    rows = [{k: row[k] for k in ("env_steps", "field_calls", "outcome")} for row in (algorithm.train() for _ in "123")]
+    sums = {name: t.tolist() for name, t in algorithm.accumulator.state_dict().items()}
+    return [*rows, algorithm.point().flat().tolist(), sums, len(algorithm.history)]
 
 
 def test_a_checkpoint_of_another_environment_is_refused(tmp_path: Path) -> None:
     config = DGNOptConfig().environment("layers_v0").training(minibatch_size=32)
-    path = config.build_algo().save_to_path(tmp_path / "checkpoint")
-    other = DGNOptConfig().environment("larger_number_v0", env_config={"n": 4}).build_algo()
+    path = made(config).save_to_path(tmp_path / "checkpoint")
+    other = made(DGNOptConfig().environment("larger_number_v0", env_config={"n": 4}))
     before = other.point().flat().clone()
     with pytest.raises(CheckpointError, match="expected 'larger_number_v0' with options"):
         other.restore_from_path(path)
@@ -146,9 +151,8 @@ def test_a_step_that_diverges_is_refused_and_the_run_is_over() -> None:
 
 def test_the_same_seed_gives_the_same_numbers_and_another_one_others(nim: Any) -> None:
     def run(seed: int) -> Profile:
-        algorithm = (
-            DGNOptConfig().training(game=nim, hidden=(4,), games_per_sample=16).debugging(seed=seed).build_algo()
-        )
+        config = DGNOptConfig().training(game=nim, hidden=(4,), games_per_sample=16)
+        algorithm = made(config.debugging(seed=seed))
         for _ in range(3):
             algorithm.train()
         return algorithm.point()
@@ -163,9 +167,10 @@ def test_a_learner_in_another_process_does_the_same() -> None:
     def config() -> DGNOptConfig:
         return DGNOptConfig().environment("layers_v0").training(minibatch_size=32)
 
-    here, there = config().build_algo(), config().learners(num_learners=1).build_algo()
+    here, there = made(config()), made(config().learners(num_learners=1))
     for _ in range(2):
-        here.train(), there.train()
+        here.train()
+        there.train()
     assert here.point().flat().equal(there.point().flat())
     state = there.get_state()["strategic_envs"]["optimizers"]
     assert state[0]["game"]["steps"] == 2
@@ -175,6 +180,6 @@ def test_a_learner_in_another_process_does_the_same() -> None:
 @pytest.mark.gpu
 def test_a_learner_on_a_gpu_trains() -> None:
     config = DGNOptConfig().environment("layers_v0").training(minibatch_size=64, device="cuda")
-    algorithm = config.build_algo()
+    algorithm = made(config)
     losses = [-algorithm.train()["utility_0"] for _ in range(10)]
     assert algorithm.point()[0].device.type == "cuda" and losses[-1] < losses[0]
