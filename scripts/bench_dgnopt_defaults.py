@@ -14,7 +14,8 @@ import argparse
 from collections.abc import Sequence
 
 from strategic_envs.agents.dgnopt.problems import problem
-from strategic_envs.agents.dgnopt.training import Run, fit
+from strategic_envs.agents.dgnopt.study import Study
+from strategic_envs.agents.dgnopt.training import Run
 from strategic_envs.scripts.bench_common import emit
 
 NETWORKS = ("mlp", "residual", "conv", "inception")
@@ -50,9 +51,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     for network in options.networks:
         one = problem(network)
         for name in options.methods:
-            runs = [
-                fit(one.make, name, one.train, one.test, epochs=epochs, seed=seed, threads=1) for seed in range(seeds)
-            ]
+            study = Study(None, one, threads=1)
+            runs = [study.run(name, epochs=epochs, seed=seed) for seed in range(seeds)]
             found |= {f"{name}_{network}_{key}": value for key, value in figures(runs).items()}
     emit(found, "bench_dgnopt_defaults.py", argv)
 

@@ -186,8 +186,8 @@ _TABLE: tuple[tuple[str, str, Settings, tuple[Settings, ...], Callable[[nn.Modul
     ("fne", "DGNOpt, feedback on KFAC", {**_SAFE, "info": "FNE"}, _KRONECKER, _dgnopt),
     (
         "fne-uncapped",
-        "DGNOpt, feedback on KFAC without a cap",
-        {**_SAFE, "info": "FNE", "cap": float("inf")},
+        "DGNOpt, feedback on KFAC without cap or trust region",
+        {**_SAFE, "info": "FNE", "cap": float("inf"), "kl_clip": None},
         _KRONECKER,
         _dgnopt,
     ),

@@ -74,7 +74,8 @@ class Study:
             settings: What replaces the method's defaults.
             per_epoch: How many rows an epoch has.
             validate: Whether accuracy is that on validation samples instead of test samples.
-            **more: Further arguments of `fit`; they do not tell runs apart.
+            **more: Further arguments of `fit`; they do not tell runs apart. First weights have the problem's gain
+                unless one is given.
         """
         how = method(how) if isinstance(how, str) else how
         wanted = {**how.defaults, **(settings or {})}
@@ -94,7 +95,7 @@ class Study:
                 per_epoch=per_epoch,
                 threads=self._threads,
                 device=self._device,
-                **more,
+                **{"gain": self.problem.gain, **more},
             )
             if self._folder is not None:
                 self._folder.append({"key": key, "run": found.record()})

@@ -137,7 +137,10 @@ def test_every_method_has_a_grid_of_the_same_size_and_settings_of_numbers() -> N
         assert one.name == name
         assert len(one.grid) == TRIALS
         assert len({tuple(sorted(settings.items())) for settings in one.grid}) == TRIALS, name
-        assert all(isinstance(v, int | float | str | bool) for s in (*one.grid, one.defaults) for v in s.values())
+        values = [value for settings in (*one.grid, one.defaults) for value in settings.values()]
+        assert all(isinstance(value, int | float | str | bool | None) for value in values)
+            isinstance(v, int | float | str | bool | None) for s in (*one.grid, one.defaults) for v in s.values()
+        )
 
 
 def test_the_best_trial_is_the_most_accurate_of_those_that_never_diverged() -> None:
