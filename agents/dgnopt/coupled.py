@@ -27,7 +27,7 @@ from strategic_envs.agents.dgnopt.sweep import spread
 from strategic_envs.baselines.optimizers.layers import is_kronecker, patches, wapply, wgrad
 from strategic_envs.games.networks import State, Unit
 
-__all__ = ["Coupled", "Layer", "sample_gram"]
+__all__ = ["Coupled", "Layer", "add_gram"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,16 +49,16 @@ class Layer:
     decay: float = 0.0
 
 
-def sample_gram(layer: Layer, limit: int = 1 << 24) -> Float[Tensor, "n n"]:
-    """`U'U` of one layer times the number of samples, a row for each sample and, within it, each column.
+def add_gram(total: Float[Tensor, "n n"], layer: Layer, limit: int = 1 << 24) -> None:
+    """Adds the part of one layer to `U'U` in place: a row for each sample and, within it, each column.
 
-    A linear layer on vectors: `(a a') o (h h')`. A convolution or a norm: from the gradients of single samples, some
-    rows of the weights at a time, so that at most `limit` numbers are held.
+    A linear layer on vectors: `(a a') o (h h') / B`. A convolution or a norm: from the gradients of single samples,
+    some rows of the weights at a time, so that at most `limit` numbers are held.
 
     Example:
-        >>> layer = Layer(Unit("w", torch.nn.Linear(1, 1), "linear"), torch.tensor([[2.0]]), (torch.ones(1, 1),),
-        ...               torch.zeros(1, 2))
-        >>> sample_gram(layer)
+        >>> total, inputs = torch.zeros(1, 1), torch.tensor([[2.0]])
+        >>> add_gram(total, Layer(Unit("w", torch.nn.Linear(1, 1), "linear"), inputs, (torch.ones(1, 1),), inputs))
+        >>> total
         tensor([[5.]])
     """
     unit, a, columns = layer.unit, layer.inputs, layer.columns
@@ -66,11 +66,11 @@ def sample_gram(layer: Layer, limit: int = 1 << 24) -> Float[Tensor, "n n"]:
     if unit.kind == "linear" and a.dim() == 2:
         rows = patches(unit, a)[:, 0]
         h = torch.stack(columns, dim=1).flatten(0, 1)
-        products = (h @ h.mT).view(batch, rank, batch, rank)
-        return (products * (rows @ rows.mT)[:, None, :, None]).view(batch * rank, batch * rank)
+        square = (batch, rank, batch, rank)
+        total.view(square).addcmul_((h @ h.mT).view(square), (rows @ rows.mT)[:, None, :, None], value=1 / batch)
+        return
     outs, width = layer.gradient.shape
     part = max(limit // (batch * rank * width), 1) if unit.kind == "conv" and is_kronecker(unit) else outs
-    gram = a.new_zeros(batch * rank, batch * rank)
     for start in range(0, outs, part):
         if part < outs:
             rows, places = patches(unit, a), slice(start, start + part)
@@ -78,8 +78,7 @@ def sample_gram(layer: Layer, limit: int = 1 << 24) -> Float[Tensor, "n n"]:
         else:
             found = [sample_gradients(unit, a, z) for z in columns]
         flat = torch.stack([m.flatten(1) for m in found], dim=1).flatten(0, 1)
-        gram.addmm_(flat, flat.mT)
-    return gram
+        total.addmm_(flat, flat.mT, alpha=1 / batch)
 
 
 @dataclass(eq=False)
@@ -100,15 +99,18 @@ class Coupled:
 
     def add(self, layers: Sequence[Layer]) -> None:
         """One stage more, before those that are there."""
-        sums = dict(self._sums[0]) if self._sums else {}
+        sums = self._sums[0] if self._sums else {}
+        if self.by_stage:
+            sums = {decay: (gram.clone(), felt.clone()) for decay, (gram, felt) in sums.items()}
         for layer in layers:
             if not layer.columns:
                 continue
-            gram = sample_gram(layer).double() / self.samples
-            felt = self.felt(layer, layer.gradient)
-            if layer.decay in sums:
-                gram, felt = gram + sums[layer.decay][0], felt + sums[layer.decay][1]
-            sums[layer.decay] = gram, felt
+            if layer.decay not in sums:
+                n = self.samples * self.rank
+                sums[layer.decay] = layer.gradient.new_zeros(n, n), layer.gradient.new_zeros(n).double()
+            gram, felt = sums[layer.decay]
+            add_gram(gram, layer)
+            felt += self.felt(layer, layer.gradient)
         self._stages.insert(0, list(layers))
         self._sums = [sums, *self._sums] if self.by_stage else [sums]
 
@@ -171,7 +173,7 @@ class Coupled:
         sums = self._sums[t]
         if not sums:
             return torch.zeros(0)
-        gram = torch.stack([gram / (damping + decay) for decay, (gram, _) in sums.items()]).sum(0)
+        gram = torch.stack([gram.double() / (damping + decay) for decay, (gram, _) in sums.items()]).sum(0)
         right = torch.stack([felt / (damping + decay) for decay, (_, felt) in sums.items()]).sum(0)
         if moved is not None:
             right = right + gram @ moved

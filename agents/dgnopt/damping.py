@@ -35,7 +35,9 @@ class Damping:
 
     Example:
         >>> damping = Damping(1.0)
-        >>> damping.accepted(0.9), damping.rejected(), damping.rejected()
+        >>> damping.accepted(0.9)
+        >>> damping.rejected()
+        >>> damping.rejected()
         >>> round(damping.value, 3)  # 1 / 1.5 * 2 * 4
         5.333
     """

@@ -9,6 +9,7 @@ curvature that the feedback sees. Samples' losses are averaged; what is here is 
 | `gn1` | `p - e_y`: the outer product of the gradient itself | 1 |
 | `full` | `sqrt(p_k) (e_k - p)`: exact | one a class |
 | `topr` | the `rank` largest eigenvectors of `diag(p) - p p^T` times the roots of their eigenvalues | `rank` |
+| `mixed` | the `rank - 1` largest of these, and the sum of all others with random signs: unbiased | `rank` |
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from strategic_envs.errors import InvalidSettingError, InvalidStrategyError, Unk
 
 __all__ = ["KINDS", "CrossEntropy", "PolicyLoss", "SquaredError", "Terminal", "TerminalFactors", "terminal_named"]
 
-KINDS = ("mc", "gn1", "full", "topr")
+KINDS = ("mc", "gn1", "full", "topr", "mixed")
 
 
 @dataclass(frozen=True)
@@ -77,12 +78,24 @@ def _softmax_factors(p: Tensor, kind: str, rank: int, generator: torch.Generator
     if kind == "full":
         eye = torch.eye(classes, dtype=p.dtype, device=p.device)
         return [p[:, k, None].sqrt() * (eye[k] - p) for k in range(classes)]
+    if kind == "mixed":
+        rank = min(rank, classes)
     if rank > classes:
         raise InvalidSettingError(f"got rank={rank}, expected at most the {classes} classes: lower rank")
     hessian = torch.diag_embed(p) - p[:, :, None] * p[:, None, :]
     values, vectors = torch.linalg.eigh(hessian.nan_to_num())  # the loss says that it was not finite
-    top = vectors[..., -rank:] * values[:, None, -rank:].clamp(min=0).sqrt()
-    return list(top.unbind(2))
+    columns = vectors * values[:, None].clamp(min=0).sqrt()
+    if kind == "topr":
+        return list(columns[..., -rank:].unbind(2))
+    rest, top = columns.split([classes - rank + 1, rank - 1], dim=2)
+    return [*top.unbind(2), _signed(rest, generator)]
+
+
+def _signed(columns: Tensor, generator: torch.Generator) -> Tensor:
+    """The sum of columns `(B, K, n)` with random signs, whose outer product is theirs in the mean."""
+    u = torch.rand(len(columns), columns.shape[2], generator=generator, device=columns.device)
+    signs = torch.where(u < 0.5, -1.0, 1.0).to(columns.dtype)
+    return torch.einsum("bkn,bn->bk", columns, signs)
 
 
 class CrossEntropy:
@@ -90,7 +103,7 @@ class CrossEntropy:
 
     Args:
         kind: Which factor of the second derivative; see the table of this module.
-        rank: How many columns (`mc`, `topr`).
+        rank: How many columns (`mc`, `topr`, `mixed`).
 
     Raises:
         UnknownNameError: If there is no such factor.
@@ -156,7 +169,7 @@ class SquaredError:
 
     Args:
         kind: Which factor of the second derivative.
-        rank: How many columns (`mc`, `topr`).
+        rank: How many columns (`mc`, `topr`, `mixed`).
 
     Raises:
         UnknownNameError: If there is no such factor.
@@ -199,6 +212,10 @@ class SquaredError:
         if self.kind == "topr" and self.rank > K:
             raise InvalidSettingError(f"got rank={self.rank}, expected at most the {K} outputs: lower rank")
         columns = scale * torch.eye(K, dtype=gradient.dtype, device=gradient.device)
+        if self.kind == "mixed":
+            known = min(self.rank, K) - 1
+            rest = _signed(columns[known:].mT.expand(len(gradient), K, K - known), generator).view_as(gradient)
+            return [*(column.reshape(gradient.shape[1:]).expand_as(gradient) for column in columns[:known]), rest]
         columns = columns[: self.rank] if self.kind == "topr" else columns
         return [column.reshape(gradient.shape[1:]).expand_as(gradient) for column in columns]
 
@@ -212,7 +229,7 @@ class PolicyLoss:
 
     Args:
         kind: Which factor; see the table of this module.
-        rank: How many columns (`mc`, `topr`).
+        rank: How many columns (`mc`, `topr`, `mixed`).
         weighted: Whether the factor is scaled by `sqrt(|w_i|)`.
 
     Raises:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from strategic_envs.agents.dgnopt import CrossEntropy
+from strategic_envs.agents.dgnopt import CrossEntropy, SquaredError
 from strategic_envs.agents.dgnopt.quadratic import Reaction, dense_gram, own_gram, sample_gradients
 from strategic_envs.baselines.optimizers.curvature import KFAC
 from strategic_envs.baselines.optimizers.layers import wapply, wgrad
@@ -58,7 +58,7 @@ def outer(factors: list[Tensor]) -> Tensor:
     return sum(z[:, :, None] * z[:, None, :] for z in factors)  # pyright: ignore[reportReturnType]
 
 
-@pytest.mark.parametrize(("kind", "rank"), [("full", 1), ("topr", CLASSES)])
+@pytest.mark.parametrize(("kind", "rank"), [("full", 1), ("topr", CLASSES), ("mixed", CLASSES + 1)])
 def test_the_whole_factor_is_the_hessian_of_the_loss(kind: str, rank: int):
     outputs, targets = drawn(6, CLASSES), torch.arange(6) % CLASSES
     end = CrossEntropy(kind, rank)(outputs, targets, torch_stream(0, "terminal"))
@@ -88,6 +88,31 @@ def test_the_drawn_factor_is_the_hessian_in_the_mean_over_labels():
             mean += p[label] * torch.outer(column, column)
     assert seen == set(range(CLASSES))
     assert float((mean - hessian(outputs)[0]).abs().max()) < 1e-9
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_the_mixed_factor_is_the_hessian_in_the_mean_over_signs(rank: int):
+    outputs, targets = drawn(1, CLASSES), torch.tensor([0])
+    many = outputs.expand(4000, CLASSES)
+    end = CrossEntropy("mixed", rank)(many, targets.expand(4000), torch_stream(0, "terminal"))
+    assert len(end.factors) == rank
+    top = CrossEntropy("topr", max(rank - 1, 1))(outputs, targets, torch_stream(0, "terminal"))
+    for z, known in zip(end.factors[: rank - 1], top.factors, strict=False):
+        assert float((torch.outer(z[0], z[0]) - torch.outer(known[0], known[0])).abs().max()) < 1e-9
+    signed = {tuple(row.round(decimals=9).tolist()) for row in end.factors[-1]}
+    assert {tuple(-x for x in row) for row in signed} == signed and len(signed) <= 2 ** (
+        CLASSES - rank + 1
+    )  # every sign comes with its opposite
+    assert float((outer(end.factors).mean(0) - hessian(outputs)[0]).abs().max()) < 0.02
+
+
+@pytest.mark.parametrize("rank", [1, 2, CLASSES + 3])
+def test_the_mixed_factor_of_squared_errors(rank: int):
+    outputs = drawn(4000, CLASSES)
+    end = SquaredError("mixed", rank)(outputs, outputs, torch_stream(0, "terminal"))
+    assert len(end.factors) == min(rank, CLASSES)
+    eye = torch.eye(CLASSES, dtype=outputs.dtype) * 2 / CLASSES
+    assert float((outer(list(end.factors)).mean(0) - eye).abs().max()) < 0.02
 
 
 def convolution() -> Unit:
