@@ -13,6 +13,7 @@ from strategic_envs.agents.dgnopt import DGNOpt
 from strategic_envs.agents.rllib.charts import into, out_of
 from strategic_envs.agents.rllib.dgnopt.config import DGNOptConfig
 from strategic_envs.agents.rllib.dgnopt.losses import MeanLoss, ScoreLoss
+from strategic_envs.agents.rllib.psro.tasks import response_task
 from strategic_envs.agents.rllib.sampling import score_objective
 from strategic_envs.agents.rllib.sharing import sharing
 from strategic_envs.agents.rllib.tasks import Draw, Options, task_for
@@ -201,6 +202,11 @@ def test_layers_of_one_learner_only() -> None:
         DGNOptConfig().training(game=DILEMMA).learners(num_learners=2).check()
     with pytest.raises(InvalidGameError, match="no game"):
         DGNOptConfig().check()
+
+
+def test_populations_hold_no_networks_of_one_shot_games() -> None:
+    with pytest.raises(InvalidSettingError, match="strategy='network', expected 'logits' or 'coordinates'"):
+        response_task(DILEMMA, Options(strategy="network"))
 
 
 def test_everything_that_is_trained_passes_the_check() -> None:
