@@ -54,7 +54,7 @@ class DGNOptConfig(GameConfig):
         self.fictitious = 1
         self.alignment: str | Mapping[str, int] | None = None
         self.momentum = 0.0
-        self.kl_clip: float | None = None
+        self.kl_clip: float | str | None = None
         self.curvature_options: Mapping[str, Any] = {}
 
     def training(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -76,7 +76,7 @@ class DGNOptConfig(GameConfig):
         fictitious: int = NotProvided,  # pyright: ignore[reportArgumentType]
         alignment: str | Mapping[str, int] | None = NotProvided,  # pyright: ignore[reportArgumentType]
         momentum: float = NotProvided,  # pyright: ignore[reportArgumentType]
-        kl_clip: float | None = NotProvided,  # pyright: ignore[reportArgumentType]
+        kl_clip: float | str | None = NotProvided,  # pyright: ignore[reportArgumentType]
         curvature_options: Mapping[str, Any] = NotProvided,  # pyright: ignore[reportArgumentType]
         **kwargs: Any,
     ) -> DGNOptConfig:
@@ -101,7 +101,7 @@ class DGNOptConfig(GameConfig):
             fictitious: Each layer as so many fictitious players.
             alignment: The stages of the layers: `late`, `early`, `random` in each step, or a mapping of names.
             momentum: Of the steps.
-            kl_clip: The trust region; None switches it off.
+            kl_clip: The trust region, a number or `auto`; None, the default here, switches it off.
             curvature_options: Further settings of the curvature, such as `every`.
             **kwargs: Those of `GameConfig.training`, such as `steps_per_iteration`, `field` or `hidden`.
 
