@@ -51,7 +51,7 @@ class Options:
     seeds: int = 4
     """Networks a method, after tuning, and a learning rate."""
     epochs: float | None = None
-    """Passes over the training samples: 20 on digits, 2 on MNIST, 10 on CIFAR-10 if not given."""
+    """Passes over the training samples: 60 on digits, 2 on MNIST, 10 on CIFAR-10 if not given."""
     trials: int = 4
     """Settings tried for every method."""
     tuning_seeds: int = 2
@@ -68,13 +68,13 @@ class Options:
     """Where to compute: cpu or cuda."""
 
 
-_DEFAULTS = {"digits": (20.0, 10.0), "mnist": (2.0, 0.25), "cifar10": (10.0, 1.0)}
+_DEFAULTS = {"digits": (60.0, 10.0), "mnist": (2.0, 0.25), "cifar10": (10.0, 1.0)}
 
 
 def reproduce(out: Path, *, seed: int = 0, quick: bool = False, options: Options = Options()) -> list[dict[str, Any]]:
     """Writes `curves.png` and `trials.md`, and keeps all runs in `runs`.
 
-    On digits it takes some ten minutes of one core, on MNIST some two hours.
+    On digits it takes about half an hour of one core, on MNIST some hours.
 
     Args:
         out: The folder.
