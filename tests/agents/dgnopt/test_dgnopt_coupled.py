@@ -8,33 +8,9 @@ from torch import Tensor, nn
 
 from strategic_envs.agents.dgnopt.lm import AdaptiveLM
 from strategic_envs.baselines.optimizers.layers import parameters_matrix
-from strategic_envs.games.networks import initialise, residual_mlp
-from strategic_envs.seeding import torch_stream
-from tests.agents.dgnopt import dense, dense_networks
+from tests.agents.dgnopt import dense, dense_networks, nets
 
 DAMPING = 0.05
-TANH = {"activation": "tanh"}
-
-
-def batch(samples: int, *shape: int, classes: int = 3) -> tuple[Tensor, Tensor]:
-    g = torch_stream(0, "batch")
-    inputs = torch.randn(samples, *shape, generator=g, dtype=torch.float64)
-    return inputs, torch.randint(classes, (samples,), generator=g)
-
-
-def residual() -> nn.Module:
-    net = residual_mlp(4, (4, 3), 5, 3, activation="tanh").double()
-    initialise(net, 3, gain=1.0)
-    return net
-
-
-def convolutional() -> nn.Module:
-    net = nn.Sequential(
-        *(nn.Conv2d(1, 2, 3, stride=2, padding=1), nn.Tanh(), nn.Conv2d(2, 3, 3, stride=2, padding=1), nn.Tanh()),
-        *(nn.Flatten(), nn.Linear(12, 3)),
-    ).double()
-    initialise(net, 3, gain=1.0)
-    return net
 
 
 def step_of(net: nn.Module, data: tuple[Tensor, Tensor], **options: object) -> dict[str, Tensor]:
@@ -57,17 +33,17 @@ def lm(stages: list[dense.Stage], data: tuple[Tensor, Tensor], theta: dict[str, 
 @pytest.mark.parametrize("decay", [0.0, 0.03])
 @pytest.mark.parametrize("alignment", ["late", "early"])
 def test_a_step_with_the_linear_rollout_is_that_of_levenberg_and_marquardt(alignment: str, decay: float):
-    net, data = residual(), batch(7, 4)
+    net, data = nets.residual(), nets.batch(7, 4)
     theta = dense_networks.parameters(net)
-    right = lm(dense_networks.residual((4, 3), torch.tanh, alignment), data, theta, decay)
+    right = lm(nets.dense_residual(alignment), data, theta, decay)
     found = step_of(net, data, weight_decay=decay)
     assert max(float((found[name] - right[name]).abs().max()) for name in right) < 1e-9
 
 
 def test_convolutions_too():
-    net, data = convolutional(), batch(5, 1, 7, 7)
+    net, data = nets.convolutional(), nets.batch(5, 1, 7, 7)
     theta = dense_networks.parameters(net)
-    stages = dense_networks.convolutions((1, 7, 7), (2, 3), torch.tanh)
+    stages = nets.dense_convolutional()
     flat = (data[0].flatten(1), data[1])
     right = lm(stages, flat, theta)
     found = step_of(net, data)
@@ -76,9 +52,9 @@ def test_convolutions_too():
 
 @pytest.mark.parametrize("alignment", ["late", "early"])
 def test_the_rollout_on_the_network_is_the_dense_cooperative_sweep(alignment: str):
-    net, data = residual(), batch(7, 4)
+    net, data = nets.residual(), nets.batch(7, 4)
     theta = dense_networks.parameters(net)
-    stages = dense_networks.residual((4, 3), torch.tanh, alignment)
+    stages = nets.dense_residual(alignment)
     pieces, outputs = dense.linearise(stages, data[0], theta)
     own = {name: (torch.zeros_like(m), DAMPING) for name, m in theta.items()}
     gains = dense.sweep(pieces, *dense.cross_entropy(outputs, data[1]), info="GR", own=own)
@@ -90,12 +66,12 @@ def test_the_rollout_on_the_network_is_the_dense_cooperative_sweep(alignment: st
 
 
 def test_groups_have_their_own_decay_and_rate():
-    net, data = residual(), batch(7, 4)
+    net, data = nets.residual(), nets.batch(7, 4)
     theta = dense_networks.parameters(net)
     head = list(net.get_submodule("head").parameters())
     ids = {id(p) for p in head}
     rest = [p for p in net.parameters() if id(p) not in ids]
-    pieces, outputs = dense.linearise(dense_networks.residual((4, 3), torch.tanh, "late"), data[0], theta)
+    pieces, outputs = dense.linearise(nets.dense_residual("late"), data[0], theta)
     g, G, names, _ = dense.whole(pieces, *dense.cross_entropy(outputs, data[1]))
     decay = torch.cat([torch.full_like(theta[name], 0.2 if name == "head" else 0.0) for name in names])
     flat = torch.cat([theta[name] for name in names])
@@ -107,9 +83,9 @@ def test_groups_have_their_own_decay_and_rate():
 
 
 def test_frozen_layers_stay_and_the_others_take_their_own_step():
-    net, data = residual(), batch(7, 4)
+    net, data = nets.residual(), nets.batch(7, 4)
     theta = dense_networks.parameters(net)
-    pieces, outputs = dense.linearise(dense_networks.residual((4, 3), torch.tanh, "late"), data[0], theta)
+    pieces, outputs = dense.linearise(nets.dense_residual("late"), data[0], theta)
     g, G, names, _ = dense.whole(pieces, *dense.cross_entropy(outputs, data[1]))
     size = theta["head"].numel()
     right = -torch.linalg.solve(G[-size:, -size:] + DAMPING * torch.eye(size, dtype=g.dtype), g[-size:])
