@@ -99,7 +99,9 @@ def test_substituting_the_joint_optimum_gives_the_short_form():
     lq = game(3, seed=0)
     H, h = lq.end
     for value in ("long", "short"):
-        gains = dense.sweep(lq.pieces, h, H, info="GR", value=value, own={n: (0 * u, 0.3) for n, u in lq.actions.items()})
+        gains = dense.sweep(
+            lq.pieces, h, H, info="GR", value=value, own={n: (0 * u, 0.3) for n, u in lq.actions.items()}
+        )
         if value == "long":
             first = gains
     for old, new in zip(first, gains, strict=True):
