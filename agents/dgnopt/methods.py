@@ -161,6 +161,7 @@ _ADAPTIVE = _rates(1e-3, 3e-3, 3e-4, 1e-2, 1e-4, 3e-2)
 _KRONECKER = _pairs((0.03, 0.01), (0.1, 0.1), (0.03, 0.03), (0.1, 0.03), (0.01, 0.01), (0.3, 0.3))
 _EIGEN = _pairs((0.03, 0.01), (0.1, 0.1), (0.03, 0.1), (0.01, 0.01), (0.003, 0.01), (0.1, 0.01))
 _SAFE = {"lr": 0.03, "damping": 0.03}
+_OWN = {"lr": 0.03, "damping": 0.01, "kl_clip": 0.01}  # what DGNOpt has by itself
 
 _TABLE: tuple[tuple[str, str, Settings, tuple[Settings, ...], Callable[[nn.Module, int, Settings], Stepper]], ...] = (
     ("sgd", "SGD without momentum", {"lr": 0.2}, _SGD, _torch(torch.optim.SGD)),
@@ -182,24 +183,24 @@ _TABLE: tuple[tuple[str, str, Settings, tuple[Settings, ...], Callable[[nn.Modul
         tuple({"rho": rho, "reg": reg} for reg in (1e-3, 1e-4) for rho in (0.03, 0.1, 0.3)),
         _emsa,
     ),
-    ("olne", "DGNOpt without feedback or cooperation: KFAC", {**_SAFE, "info": "OLNE"}, _KRONECKER, _dgnopt),
-    ("fne", "DGNOpt, feedback on KFAC", {**_SAFE, "info": "FNE"}, _KRONECKER, _dgnopt),
+    ("olne", "DGNOpt without feedback or cooperation: KFAC", {**_OWN, "info": "OLNE"}, _KRONECKER, _dgnopt),
+    ("fne", "DGNOpt, feedback on KFAC", {**_OWN, "info": "FNE"}, _KRONECKER, _dgnopt),
     (
         "fne-uncapped",
         "DGNOpt, feedback on KFAC without cap or trust region",
-        {**_SAFE, "info": "FNE", "cap": float("inf"), "kl_clip": None},
+        {**_OWN, "info": "FNE", "cap": float("inf"), "kl_clip": None},
         _KRONECKER,
         _dgnopt,
     ),
-    ("gr", "DGNOpt, feedback and exact cooperation on KFAC", {**_SAFE, "info": "GR"}, _KRONECKER, _dgnopt),
+    ("gr", "DGNOpt, feedback and exact cooperation on KFAC", {**_OWN, "info": "GR"}, _KRONECKER, _dgnopt),
     (
         "gr-prop5",
         "DGNOpt, feedback and the cooperation of Prop. 5 on KFAC",
-        {**_SAFE, "info": "GR", "cooperation": "prop5"},
+        {**_SAFE, "kl_clip": 0.01, "info": "GR", "cooperation": "prop5"},
         _KRONECKER,
         _dgnopt,
     ),
-    ("o-cg", "DGNOpt, exact cooperation on KFAC, no feedback", {**_SAFE, "info": "O-CG"}, _KRONECKER, _dgnopt),
+    ("o-cg", "DGNOpt, exact cooperation on KFAC, no feedback", {**_OWN, "info": "O-CG"}, _KRONECKER, _dgnopt),
     (
         "fne-identity",
         "DGNOpt, feedback on SGD",

@@ -24,7 +24,7 @@ from strategic_envs.agents.dgnopt.numbers import (
 from strategic_envs.agents.dgnopt.records import Seats
 from strategic_envs.agents.dgnopt.result import StepResult
 from strategic_envs.agents.dgnopt.settings import (
-    KRONECKER,
+    DAMPING,
     check_group,
     check_settings,
     curvature_named,
@@ -69,8 +69,8 @@ class DGNOpt(torch.optim.Optimizer):
         curvature: `identity`, `rms`, `adam`, `kfac` or `ekfac`.
         lr: Learning rate.
         weight_decay: Decay, a part of the gradient as in SGD.
-        damping: The curvature's damping (or the `eps` of `rms` and `adam`). None is 0.03 for `kfac` and `ekfac`, and
-            torch's own `eps` for the others.
+        damping: The curvature's damping (or the `eps` of `rms` and `adam`). None is 0.01 for `kfac`, 0.03 for
+            `ekfac`, and torch's own `eps` for the others.
         loss: `cross_entropy`, `mse`, or a `Terminal`. Losses of samples are averaged.
         value_hessian: The factor of the loss's second derivative; see `strategic_envs.agents.dgnopt.terminal`.
         rank: Its columns, where that is free.
@@ -115,7 +115,7 @@ class DGNOpt(torch.optim.Optimizer):
         *,
         info: str = "FNE",
         curvature: str = "kfac",
-        lr: float = 0.1,
+        lr: float = 0.03,
         weight_decay: float = 0.0,
         damping: float | None = None,
         loss: str | Terminal = "cross_entropy",
@@ -137,7 +137,7 @@ class DGNOpt(torch.optim.Optimizer):
     ) -> None:
         self.info = information_named(info)
         kl_clip = trust_region(kl_clip, curvature)
-        damping = 0.03 if damping is None and curvature in KRONECKER else damping
+        damping = DAMPING.get(curvature) if damping is None else damping
         check_settings(value=value, statistic=statistic, momentum=momentum, kl_clip=kl_clip, fictitious=fictitious)
         self.loss = terminal_named(loss, value_hessian, rank)
         self._value, self._kl_clip = value, kl_clip

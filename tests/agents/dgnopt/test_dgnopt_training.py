@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from strategic_envs.agents.dgnopt.methods import TRIALS, Method, Stepper, StepReport, method, methods
+from strategic_envs.agents.dgnopt.optimizer import DGNOpt
 from strategic_envs.agents.dgnopt.problems import Problem, problem
+from strategic_envs.agents.dgnopt.settings import DAMPING, trust_region
 from strategic_envs.agents.dgnopt.study import Study
 from strategic_envs.agents.dgnopt.training import Epoch, Run, evaluate, fit
 from strategic_envs.agents.dgnopt.tuning import Trial, Tuning, tune
@@ -113,7 +115,7 @@ def test_a_refused_step_ends_the_run_at_once(small: Problem) -> None:
 
 def test_outputs_that_are_not_finite_are_a_divergence(small: Problem) -> None:
     net = small.make()
-    net[0].weight.data.fill_(float("inf"))  # pyright: ignore[reportArgumentType]
+    next(net.parameters()).data.fill_(float("inf"))
     run = fit(net, scripted([1.0] * 2, ["ok"] * 2), *parts(small), epochs=1, batch=550, gain=None)
     assert run.outcome == "diverged"
 
@@ -139,8 +141,16 @@ def test_every_method_has_a_grid_of_the_same_size_and_settings_of_numbers() -> N
         assert len({tuple(sorted(settings.items())) for settings in one.grid}) == TRIALS, name
         values = [value for settings in (*one.grid, one.defaults) for value in settings.values()]
         assert all(isinstance(value, int | float | str | bool | None) for value in values)
-            isinstance(v, int | float | str | bool | None) for s in (*one.grid, one.defaults) for v in s.values()
-        )
+
+
+def test_the_presets_have_the_defaults_of_the_optimizer() -> None:
+    own = {
+        "lr": DGNOpt(mlp((2, 2))).defaults["lr"],
+        "damping": DAMPING["kfac"],
+        "kl_clip": trust_region("auto", "kfac"),
+    }
+    for name, info in (("olne", "OLNE"), ("fne", "FNE"), ("gr", "GR"), ("o-cg", "O-CG")):
+        assert method(name).defaults == {**own, "info": info}
 
 
 def test_the_best_trial_is_the_most_accurate_of_those_that_never_diverged() -> None:
