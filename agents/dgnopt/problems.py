@@ -92,7 +92,7 @@ def _maker(network: str, data: str, train: Dataset) -> Callable[[], nn.Module]:
         return lambda: residual_conv(channels_in=inputs, widths=widths, classes=classes)
     if network == "inception":
         stride = 1 if small else 2
-        return lambda: inception(channels_in=inputs, widths=(8, 8), stem=16, stride=stride, classes=classes)
+        return lambda: inception(channels_in=inputs, widths=(8,), stem=16, stride=stride, grid=4, classes=classes)
     return lambda: resnet18(classes=classes)
 
 

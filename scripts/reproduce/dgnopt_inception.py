@@ -2,7 +2,8 @@
 
 Table 3 and figure 8 of Liu, Chen and Theodorou (ICML 2021). On digits by default; `--data mnist` for the paper's data,
 `--data cifar10` for another of its three. The published network's widths are not in the paper's main text: this one is
-small, and reads a half-sized image after its stem, so that two cores can train it. Numbers are shown side by side.
+small, one block of four branches, and reads a half-sized image after its stem, so that two cores can train it. Numbers
+are shown side by side.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Options:
     """Networks a setting that is tried."""
     tuning_epochs: float | None = None
     """Passes of such a network: 10 on digits, a quarter of one on MNIST, 1 on CIFAR-10 if not given."""
-    rates: tuple[float, ...] = (0.1, 0.2, 0.4, 0.8, 1.6)
+    rates: tuple[float, ...] = (0.2, 0.5, 0.8, 1.0, 1.2, 1.6)
     """Learning rates at which SGD is tried, until it fails."""
     cap: float = 0.5
     """Large steps: the feedback is at most this times the gradient."""

@@ -43,25 +43,29 @@ class InceptionBlock(nn.Module):
     def forward(self, z):
         """The four branches' outputs, `(B, 4 width, H, W)`."""
         f = self.activation
-        one = self.single(z)
-        three = self.conv3(f(self.reduce3(z)))
-        five = self.conv5(f(self.reduce5(z)))
-        pooled = self.pooled(functional.max_pool2d(z, 3, stride=1, padding=1))
-        return f(torch.cat([one, three, five, pooled], dim=1))
+        one = f(self.single(z))
+        three = f(self.conv3(f(self.reduce3(z))))
+        five = f(self.conv5(f(self.reduce5(z))))
+        pooled = f(self.pooled(functional.max_pool2d(z, 3, stride=1, padding=1)))
+        return torch.cat([one, three, five, pooled], dim=1)
 
 
 class InceptionNetwork(nn.Module):
-    """A 3 x 3 stem, inception blocks with the image halved between them, the mean over pixels, a linear head.
+    """A 3 x 3 stem, inception blocks with the image halved between them, means over parts of the image, a linear head.
 
     Args:
         stem: The first layer.
         blocks: The inception blocks.
         head: The last, linear layer.
         activation: The name of the activation after the stem.
+        grid: The head reads the means over `grid` x `grid` parts of the image.
     """
 
-    def __init__(self, stem: nn.Module, blocks: list[nn.Module], head: nn.Module, activation: str = "relu") -> None:
+    def __init__(
+        self, stem: nn.Module, blocks: list[nn.Module], head: nn.Module, activation: str = "relu", grid: int = 1
+    ) -> None:
         super().__init__()
+        self.grid = grid
         self.stem, self.blocks, self.head = stem, nn.ModuleList(blocks), head
         self.activation = activation_named(activation)
 
@@ -71,7 +75,7 @@ class InceptionNetwork(nn.Module):
         z = self.activation(self.stem(inputs))
         for k, block in enumerate(self.blocks):
             z = block(z if k == 0 else functional.max_pool2d(z, 2))
-        return self.head(z.mean(dim=(2, 3)))
+        return self.head(torch.flatten(functional.adaptive_avg_pool2d(z, self.grid), 1))
 
 
 def inception(
@@ -81,6 +85,7 @@ def inception(
     stem: int = 8,
     stride: int = 1,
     reduce: int | None = None,
+    grid: int = 1,
     classes: int = 10,
     activation: str = "relu",
 ) -> InceptionNetwork:
@@ -92,6 +97,7 @@ def inception(
         stem: The channels of the 3 x 3 stem.
         stride: The stem's stride.
         reduce: The channels that the 3 x 3 and the 5 x 5 layers read; by default as many as they give.
+        grid: The head reads the means over `grid` x `grid` parts of the image: where things are.
         classes: The number of outputs.
         activation: `relu`, `tanh`, `sigmoid`, `gelu` or `identity`.
 
@@ -108,11 +114,11 @@ def inception(
         torch.Size([2, 10])
     """
     check_widths("inception", channels_in=channels_in, widths=widths, stem=stem, stride=stride, classes=classes)
-    check_widths("inception", reduce=1 if reduce is None else reduce)
+    check_widths("inception", reduce=1 if reduce is None else reduce, grid=grid)
     parts: list[nn.Module] = []
     before = stem
     for width in widths:
         parts.append(InceptionBlock(before, width, reduce or width, activation=activation))
         before = 4 * width
     first = nn.Conv2d(channels_in, stem, 3, stride=stride, padding=1)
-    return InceptionNetwork(first, parts, nn.Linear(before, classes), activation)
+    return InceptionNetwork(first, parts, nn.Linear(before * grid**2, classes), activation, grid)
