@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from strategic_envs.agents.dgnopt.feedback import capped, joint, reaction
+from strategic_envs.agents.dgnopt.feedback import Displaced, capped, displacements, joint, reaction
 from strategic_envs.agents.dgnopt.linear_map import StageMap
 from strategic_envs.agents.dgnopt.momentum import Momentum
 from strategic_envs.agents.dgnopt.norm import Switch
@@ -82,6 +82,7 @@ class Turn:
     _traces: list[Trace] = field(default_factory=list)
     _sums: dict[str, list[Tensor]] = field(default_factory=dict)
     _solved: dict[NetStage, dict[str, Tensor]] = field(default_factory=dict)
+    _displaced: list[Displaced] = field(default_factory=list)
 
     def largest(self) -> Tensor | float:
         """The largest ratio of a player's feedback, after the cap, to its gradient."""
@@ -209,8 +210,10 @@ class Turn:
     def _feedback(self, seats: Seats, records: list[StageRecord], moved: list[State]) -> dict[str, Tensor]:
         """`Q_th + cap(Q_thx dx)` of the units that react."""
         feedback: dict[str, Tensor] = {}
-        for record, state, trace in zip(records, moved, self._traces, strict=True):
-            for name, f in reaction(record, seats, state, plain=self.rules.value == "none").items():
+        last = self._displaced or [{} for _ in records]
+        self._displaced = [displacements(new, r.state, d) for new, r, d in zip(moved, records, last, strict=True)]
+        for record, state, dx, trace in zip(records, moved, self._displaced, self._traces, strict=True):
+            for name, f in reaction(record, seats, state, dx, plain=self.rules.value == "none").items():
                 f = f if trace.samples == self.samples else f * (trace.samples / self.samples)
                 feedback[name] = feedback[name] + f if name in feedback else f
         totals = {}

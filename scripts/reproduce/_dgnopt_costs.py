@@ -28,6 +28,7 @@ from strategic_envs.seeding import torch_stream
 __all__ = ["METHODS", "Work", "memory_mb", "ratio", "turns", "work"]
 
 _SECOND_ORDER = {"lr": 1e-3, "damping": 0.1}
+_GAME = {**_SECOND_ORDER, "kl_clip": None}  # no trust region, as the peers
 
 METHODS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "sgd": ("sgd", {"lr": 1e-3}),
@@ -35,11 +36,12 @@ METHODS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "kfac": ("kfac", _SECOND_ORDER),
     "ekfac_intra": ("ekfac", {**_SECOND_ORDER, "scale": "intra"}),
     "ekfac_running": ("ekfac-running", {**_SECOND_ORDER, "scale": "running"}),
-    "olne": ("olne", _SECOND_ORDER),
-    "fne": ("fne", _SECOND_ORDER),
-    "gr": ("gr", _SECOND_ORDER),
-    "gr_prop5": ("gr-prop5", _SECOND_ORDER),
-    "fne_r10": ("fne", {**_SECOND_ORDER, "value_hessian": "full"}),
+    "olne": ("olne", _GAME),
+    "fne": ("fne", _GAME),
+    "gr": ("gr", _GAME),
+    "gr_prop5": ("gr-prop5", _GAME),
+    "fne_r10": ("fne", {**_GAME, "value_hessian": "full"}),
+    "fne_trust": ("fne", _SECOND_ORDER),
 }
 """By name: the method it is, and its settings. All curvatures are sampled and inverted at each tenth step."""
 
@@ -97,7 +99,8 @@ def work(name: str, net: str, *, device: str = "cpu", batch: int = BATCH, seed: 
     Args:
         name: One of `METHODS`.
         net: `mlp` (784 inputs, three residual blocks of 128), `conv` (28 x 28, three residual blocks of 8, 16 and 32
-            channels), `wide_conv` (16, 32, 64) or `resnet18` (3 x 32 x 32, BatchNorm).
+            channels), `wide_conv` (16, 32, 64) or `resnet18` (3 x 32 x 32, BatchNorm). Those of images may end in
+            `_channels_last`: then network and images lie so in memory, which is faster here, also for the peers.
         device: Where it runs.
         batch: Samples in a batch.
         seed: Of weights and data.
@@ -113,13 +116,13 @@ def work(name: str, net: str, *, device: str = "cpu", batch: int = BATCH, seed: 
     """
     if name not in METHODS:
         raise UnknownNameError("method", name, METHODS)
-    module, shape = _net(net)
+    module, shape = _net(net.removesuffix("_channels_last"))
     generator = torch_stream(seed, "costs", net)
     inputs = torch.randn(batch, *shape, generator=generator).to(device)
     targets = torch.randint(10, (batch,), generator=generator).to(device)
     kind, settings = METHODS[name]
     chosen, module = method(kind), initialise(module, seed).to(device)
-    if inputs.dim() == 4:  # the faster format, for every method
+    if net.endswith("_channels_last"):
         module, inputs = (
             module.to(memory_format=torch.channels_last),
             inputs.contiguous(memory_format=torch.channels_last),
