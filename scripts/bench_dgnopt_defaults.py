@@ -13,9 +13,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from strategic_envs.agents.dgnopt.problems import problem
-from strategic_envs.agents.dgnopt.study import Study
-from strategic_envs.agents.dgnopt.training import Run
+from strategic_envs.agents.dgnopt.experiments.problems import problem
+from strategic_envs.agents.dgnopt.experiments.study import Study
+from strategic_envs.agents.dgnopt.experiments.training import Run
 from strategic_envs.scripts.bench_common import emit
 
 NETWORKS = ("mlp", "residual", "conv", "inception")

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from strategic_envs.agents.dgnopt.methods import Stepper, method
+from strategic_envs.agents.dgnopt.experiments.methods import Stepper, method
 from strategic_envs.errors import UnknownNameError
 from strategic_envs.games.networks import initialise, residual_conv, residual_mlp, resnet18
 from strategic_envs.seeding import torch_stream

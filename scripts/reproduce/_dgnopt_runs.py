@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from strategic_envs.agents.dgnopt.training import Run
+from strategic_envs.agents.dgnopt.experiments.training import Run
 from strategic_envs.plots.training import LearningCurves
 from strategic_envs.scripts.options import InputError
 from strategic_envs.scripts.tables import console
@@ -33,7 +33,7 @@ def percent(runs: Sequence[Run]) -> str:
     """Test accuracy as `96.4 +- 0.5`, over the runs that did not diverge; `-` if all did.
 
     Example:
-        >>> from strategic_envs.agents.dgnopt.training import Epoch
+        >>> from strategic_envs.agents.dgnopt.experiments.training import Epoch
         >>> percent([Run("sgd", {}, s, (Epoch(1, 0.1, 0.95 + s / 100, 1.0, 1.0),), "finished") for s in range(2)])
         '95.50 +- 0.71'
     """

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from strategic_envs.agents.dgnopt.study import Study
-    from strategic_envs.agents.dgnopt.training import Run
+    from strategic_envs.agents.dgnopt.experiments.study import Study
+    from strategic_envs.agents.dgnopt.experiments.training import Run
 
 __all__ = ["NAME", "SUMMARY", "Options", "reproduce"]
 
@@ -122,8 +122,8 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False, options: Options
     Raises:
         InputError: If an option is out of its range.
     """
-    from strategic_envs.agents.dgnopt.problems import problem
-    from strategic_envs.agents.dgnopt.study import Study
+    from strategic_envs.agents.dgnopt.experiments.problems import problem
+    from strategic_envs.agents.dgnopt.experiments.study import Study
     from strategic_envs.plots.figure import save
     from strategic_envs.plots.training import plot_training
     from strategic_envs.scripts.reproduce._dgnopt_runs import check_counts, curves, saying

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from strategic_envs.agents.dgnopt.methods import Method, Settings
-    from strategic_envs.agents.dgnopt.problems import Problem
-    from strategic_envs.agents.dgnopt.study import Study
-    from strategic_envs.agents.dgnopt.training import Run
+    from strategic_envs.agents.dgnopt.experiments.methods import Method, Settings
+    from strategic_envs.agents.dgnopt.experiments.problems import Problem
+    from strategic_envs.agents.dgnopt.experiments.study import Study
+    from strategic_envs.agents.dgnopt.experiments.training import Run
 
 __all__ = ["NAME", "SUMMARY", "Options", "reproduce"]
 
@@ -73,8 +73,8 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False, options: Options
     Raises:
         InputError: If an option is out of its range.
     """
-    from strategic_envs.agents.dgnopt.problems import problem
-    from strategic_envs.agents.dgnopt.study import Study
+    from strategic_envs.agents.dgnopt.experiments.problems import problem
+    from strategic_envs.agents.dgnopt.experiments.study import Study
     from strategic_envs.scripts.reproduce._dgnopt_runs import check_counts, saying
 
     check_counts(options, {"seeds": 1, "epochs": 0.01, "validation": 1})
@@ -123,7 +123,7 @@ class _Rewarded:
 
 
 def _aligned(reward: tuple[Tensor, Tensor]) -> Method:
-    from strategic_envs.agents.dgnopt.methods import Method
+    from strategic_envs.agents.dgnopt.experiments.methods import Method
 
     def make(module: nn.Module, seed: int, settings: Settings) -> _Rewarded:
         from strategic_envs.agents.dgnopt import DGNOpt

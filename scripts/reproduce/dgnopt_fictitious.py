@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from strategic_envs.scripts.options import InputError
 
 if TYPE_CHECKING:
-    from strategic_envs.agents.dgnopt.study import Study
-    from strategic_envs.agents.dgnopt.training import Run
+    from strategic_envs.agents.dgnopt.experiments.study import Study
+    from strategic_envs.agents.dgnopt.experiments.training import Run
 
 __all__ = ["NAME", "SUMMARY", "Options", "reproduce"]
 
@@ -83,8 +83,8 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False, options: Options
     Raises:
         InputError: If an option is out of its range.
     """
-    from strategic_envs.agents.dgnopt.problems import problem
-    from strategic_envs.agents.dgnopt.study import Study
+    from strategic_envs.agents.dgnopt.experiments.problems import problem
+    from strategic_envs.agents.dgnopt.experiments.study import Study
     from strategic_envs.scripts.reproduce._dgnopt_runs import check_counts, saying
 
     check_counts(options, {"seeds": 1, "epochs": 0.01, "rows": 1})

@@ -18,9 +18,9 @@ from strategic_envs.errors import UnknownNameError
 from strategic_envs.scripts.options import InputError
 
 if TYPE_CHECKING:
-    from strategic_envs.agents.dgnopt.study import Study
-    from strategic_envs.agents.dgnopt.training import Run
-    from strategic_envs.agents.dgnopt.tuning import Tuning
+    from strategic_envs.agents.dgnopt.experiments.study import Study
+    from strategic_envs.agents.dgnopt.experiments.training import Run
+    from strategic_envs.agents.dgnopt.experiments.tuning import Tuning
 
 __all__ = ["NAME", "SUMMARY", "Options", "reproduce"]
 
@@ -48,7 +48,7 @@ class Options:
     data: Literal["digits", "mnist", "cifar10"] = "digits"
     """MNIST and CIFAR-10 are read from the folder that STRATEGIC_ENVS_DATA names."""
     methods: tuple[str, ...] = _METHODS
-    """Which methods are compared; those of `strategic_envs.agents.dgnopt.methods`."""
+    """Which methods are compared; those of `strategic_envs.agents.dgnopt.experiments.methods`."""
     seeds: int = 4
     """Networks a method, after tuning, and a learning rate."""
     epochs: float | None = None
@@ -92,8 +92,8 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False, options: Options
         InputError: If an option is out of its range.
         DataError: If the data are not where they are said to be.
     """
-    from strategic_envs.agents.dgnopt.problems import problem
-    from strategic_envs.agents.dgnopt.study import Study
+    from strategic_envs.agents.dgnopt.experiments.problems import problem
+    from strategic_envs.agents.dgnopt.experiments.study import Study
     from strategic_envs.plots.figure import save
     from strategic_envs.plots.training import plot_training
     from strategic_envs.results import write_atomic
@@ -130,7 +130,7 @@ class _Plan:
 
 
 def _plan(options: Options, quick: bool) -> _Plan:
-    from strategic_envs.agents.dgnopt.methods import TRIALS, methods
+    from strategic_envs.agents.dgnopt.experiments.methods import TRIALS, methods
     from strategic_envs.scripts.reproduce._dgnopt_runs import check_counts
 
     least = {"seeds": 1, "epochs": 0.01, "trials": 1, "tuning_seeds": 1, "tuning_epochs": 0.01, "cap": 0.0, "gain": 0.0}
@@ -153,8 +153,8 @@ def _plan(options: Options, quick: bool) -> _Plan:
 
 
 def _tune(study: Study, name: str, plan: _Plan, seed: int, gain: float) -> Tuning:
-    from strategic_envs.agents.dgnopt.methods import Method
-    from strategic_envs.agents.dgnopt.tuning import tune
+    from strategic_envs.agents.dgnopt.experiments.methods import Method
+    from strategic_envs.agents.dgnopt.experiments.tuning import tune
 
     def one(how: Method, settings: Mapping[str, Any], s: int) -> Run:
         return study.run(how, seed=s, epochs=plan.tuning_epochs, settings=settings, validate=True, gain=gain)
@@ -170,7 +170,7 @@ def _train(
 
 
 def _compared(name: str, runs: Sequence[Run], data: str) -> dict[str, Any]:
-    from strategic_envs.agents.dgnopt.methods import method
+    from strategic_envs.agents.dgnopt.experiments.methods import method
     from strategic_envs.scripts.reproduce._dgnopt_runs import percent, row
 
     expected = _PUBLISHED.get(data, {}).get("dgnopt" if name in _OURS else name)

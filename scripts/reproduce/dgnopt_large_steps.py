@@ -73,8 +73,8 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False, options: Options
     Raises:
         InputError: If an option is out of its range.
     """
-    from strategic_envs.agents.dgnopt.problems import problem
-    from strategic_envs.agents.dgnopt.study import Study
+    from strategic_envs.agents.dgnopt.experiments.problems import problem
+    from strategic_envs.agents.dgnopt.experiments.study import Study
     from strategic_envs.scripts.reproduce._dgnopt_runs import check_counts, saying
 
     check_counts(options, {"seeds": 1, "epochs": 0.01, "cap": 0.0})

@@ -17,9 +17,9 @@ from strategic_envs.errors import UnknownNameError
 from strategic_envs.scripts.options import InputError
 
 if TYPE_CHECKING:
-    from strategic_envs.agents.dgnopt.study import Study
-    from strategic_envs.agents.dgnopt.training import Run
-    from strategic_envs.agents.dgnopt.tuning import Tuning
+    from strategic_envs.agents.dgnopt.experiments.study import Study
+    from strategic_envs.agents.dgnopt.experiments.training import Run
+    from strategic_envs.agents.dgnopt.experiments.tuning import Tuning
 
 __all__ = ["NAME", "SUMMARY", "Options", "reproduce"]
 
@@ -55,7 +55,7 @@ class Options:
     network: Literal["residual", "conv", "resnet18"] = "residual"
     """The residual perceptron, the residual convolutional network, or ResNet18 (on CIFAR-10 only)."""
     methods: tuple[str, ...] = _METHODS
-    """Which methods; those of `strategic_envs.agents.dgnopt.methods`."""
+    """Which methods; those of `strategic_envs.agents.dgnopt.experiments.methods`."""
     seeds: int = 3
     """Networks a method, after tuning."""
     epochs: float | None = None
@@ -97,8 +97,8 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False, options: Options
         InputError: If an option is out of its range.
         DataError: If the data are not where they are said to be.
     """
-    from strategic_envs.agents.dgnopt.problems import problem
-    from strategic_envs.agents.dgnopt.study import Study
+    from strategic_envs.agents.dgnopt.experiments.problems import problem
+    from strategic_envs.agents.dgnopt.experiments.study import Study
     from strategic_envs.plots.figure import save
     from strategic_envs.plots.training import plot_training
     from strategic_envs.results import write_atomic
@@ -147,7 +147,7 @@ class _Plan:
 
 
 def _plan(options: Options, quick: bool) -> _Plan:
-    from strategic_envs.agents.dgnopt.methods import TRIALS, methods
+    from strategic_envs.agents.dgnopt.experiments.methods import TRIALS, methods
     from strategic_envs.scripts.reproduce._dgnopt_runs import check_counts
 
     check_counts(options, {"seeds": 1, "epochs": 0.01, "trials": 1, "tuning_seeds": 1, "tuning_epochs": 0.01})
@@ -181,7 +181,7 @@ def _tune(study: Study, name: str, plan: _Plan, seed: int) -> Tuning:
 
 
 def _compared(name: str, runs: Sequence[Run], options: Options, plan: _Plan) -> dict[str, Any]:
-    from strategic_envs.agents.dgnopt.methods import method
+    from strategic_envs.agents.dgnopt.experiments.methods import method
     from strategic_envs.scripts.reproduce._dgnopt_runs import mean, percent, row
 
     expected, source = _published(name, options)

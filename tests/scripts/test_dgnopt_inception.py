@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from strategic_envs.agents.dgnopt.training import Epoch, Run
+from strategic_envs.agents.dgnopt.experiments.training import Epoch, Run
 from strategic_envs.errors import UnknownNameError
 from strategic_envs.scripts.options import InputError
 from strategic_envs.scripts.reproduce import dgnopt_inception

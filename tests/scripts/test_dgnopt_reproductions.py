@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from strategic_envs.agents.dgnopt.methods import methods
-from strategic_envs.agents.dgnopt.training import Epoch, Run
+from strategic_envs.agents.dgnopt.experiments.methods import methods
+from strategic_envs.agents.dgnopt.experiments.training import Epoch, Run
 from strategic_envs.errors import UnknownNameError
 from strategic_envs.scripts import bench_dgnopt_defaults as defaults
 from strategic_envs.scripts.options import InputError

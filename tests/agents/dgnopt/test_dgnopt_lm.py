@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from strategic_envs.agents.dgnopt.damping import Damping
+from strategic_envs.agents.dgnopt.experiments.problems import problem
 from strategic_envs.agents.dgnopt.lm import AdaptiveLM
-from strategic_envs.agents.dgnopt.problems import problem
 from strategic_envs.errors import (
     CheckpointError,
     InvalidGameError,

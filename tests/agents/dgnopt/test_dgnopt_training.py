@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from strategic_envs.agents.dgnopt.methods import TRIALS, Method, Stepper, StepReport, method, methods
+from strategic_envs.agents.dgnopt.experiments.methods import TRIALS, Method, Stepper, StepReport, method, methods
+from strategic_envs.agents.dgnopt.experiments.problems import Problem, problem
+from strategic_envs.agents.dgnopt.experiments.study import Study
+from strategic_envs.agents.dgnopt.experiments.training import Epoch, Run, evaluate, fit
+from strategic_envs.agents.dgnopt.experiments.tuning import Trial, Tuning, tune
 from strategic_envs.agents.dgnopt.optimizer import DGNOpt
-from strategic_envs.agents.dgnopt.problems import Problem, problem
 from strategic_envs.agents.dgnopt.settings import DAMPING, trust_region
-from strategic_envs.agents.dgnopt.study import Study
-from strategic_envs.agents.dgnopt.training import Epoch, Run, evaluate, fit
-from strategic_envs.agents.dgnopt.tuning import Trial, Tuning, tune
 from strategic_envs.data import MinibatchSampler
 from strategic_envs.errors import CheckpointError, DataError, InvalidSettingError, UnknownNameError
 from strategic_envs.games.networks import initialise, mlp

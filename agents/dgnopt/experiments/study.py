@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from strategic_envs.agents.dgnopt.methods import Method, Settings, method
-from strategic_envs.agents.dgnopt.problems import Problem
-from strategic_envs.agents.dgnopt.training import Run, fit
-from strategic_envs.agents.dgnopt.tuning import Tuning, tune
+from strategic_envs.agents.dgnopt.experiments.methods import Method, Settings, method
+from strategic_envs.agents.dgnopt.experiments.problems import Problem
+from strategic_envs.agents.dgnopt.experiments.training import Run, fit
+from strategic_envs.agents.dgnopt.experiments.tuning import Tuning, tune
 from strategic_envs.results import RunFolder
 
 __all__ = ["Study"]
@@ -31,7 +31,7 @@ class Study:
         CheckpointError: If the folder holds runs of another study, or made with other versions.
 
     Example:
-        >>> from strategic_envs.agents.dgnopt.problems import problem
+        >>> from strategic_envs.agents.dgnopt.experiments.problems import problem
         >>> study = Study(Path("runs"), problem("mlp"))
         >>> first = study.run("adam", seed=0, epochs=1)
         >>> Study(Path("runs"), problem("mlp")).run("adam", seed=0, epochs=1) == first

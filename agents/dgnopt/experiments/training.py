@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from strategic_envs.agents.dgnopt.methods import Method, Settings, method
+from strategic_envs.agents.dgnopt.experiments.methods import Method, Settings, method
 from strategic_envs.data import Dataset, MinibatchSampler
 from strategic_envs.errors import InvalidSettingError
 from strategic_envs.seeding import child_seed

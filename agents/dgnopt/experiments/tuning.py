@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from strategic_envs.agents.dgnopt.methods import Method, Settings, method
-from strategic_envs.agents.dgnopt.training import Run
+from strategic_envs.agents.dgnopt.experiments.methods import Method, Settings, method
+from strategic_envs.agents.dgnopt.experiments.training import Run
 from strategic_envs.errors import InvalidSettingError
 
 __all__ = ["Trial", "Tuning", "tune"]
@@ -98,7 +98,7 @@ def tune(
         InvalidSettingError: If `trials` is not in 1 to the size of the grid, or there is no seed.
 
     Example:
-        >>> from strategic_envs.agents.dgnopt.training import Epoch
+        >>> from strategic_envs.agents.dgnopt.experiments.training import Epoch
         >>> fake = lambda how, settings, seed: Run(
         ...     how.name, settings, seed, (Epoch(1, 1.0, settings["lr"], 1.0, 1.0),), "finished"
         ... )
