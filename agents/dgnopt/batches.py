@@ -12,16 +12,18 @@ from strategic_envs.games.networks import StagedNet, check_batch
 __all__ = ["pieces"]
 
 
-def pieces(net: StagedNet, batch: Any) -> list[tuple[Tensor, Any]]:
+def pieces(net: StagedNet, batch: Any, *, one: bool = False) -> list[tuple[Tensor, Any]]:
     """The batches of a step.
 
     Args:
         net: The network that will read them.
         batch: `(inputs, targets)`, also as a list of two tensors (as data loaders give it), or a list of such pairs:
             gradient accumulation.
+        one: Whether there may be one batch only, as with a value recursion, which needs the gains of the whole batch
+            before it goes on to the stage before.
 
     Raises:
-        InvalidStrategyError: If it is none of these.
+        InvalidStrategyError: If it is none of these, or several where one is expected.
         InvalidGameError: If there is no sample, or only one and the network has a BatchNorm layer in training mode.
 
     Example:
@@ -36,6 +38,11 @@ def pieces(net: StagedNet, batch: Any) -> list[tuple[Tensor, Any]]:
     if not isinstance(found, list) or not found:
         raise InvalidStrategyError(
             f"got a batch of type {type(batch).__name__}, expected (inputs, targets) or a list of such pairs"
+        )
+    if one and len(found) > 1:
+        raise InvalidStrategyError(
+            f"got {len(found)} batches to accumulate with a value recursion, expected one: a recursion needs the whole "
+            "batch at every stage. Use value='none', or one larger batch"
         )
     for piece in found:
         if not isinstance(piece, tuple | list) or len(piece) != 2 or not isinstance(piece[0], Tensor):

@@ -63,8 +63,8 @@ class AdaptiveLM(torch.optim.Optimizer):
     """Trains a network with damped Gauss-Newton steps of each whole batch: `optimizer.step((inputs, targets))`.
 
     One step costs a backward pass for each column of the factor, a matrix of `(B r)^2` numbers, `O((B r)^2 width)`
-    operations a linear layer and `O((B r)^3)` for one dual system (one a stage with `rollout="network"`). Batches of
-    128 with `rank=3` on small networks cost about as much as KFAC; `full` with many classes, or large batches, do not.
+    operations a linear layer and `O((B r)^3)` for one dual system (one a stage with `rollout="network"`). A step
+    on batches of 128 with `rank=3` takes some six times as long as one of KFAC on small perceptrons.
     Convolutions and norms need the gradients of single samples: `B r` times the memory of the layer, in parts.
     BatchNorm's batch statistics count as constants in the columns, as in the other methods. No autocast.
 

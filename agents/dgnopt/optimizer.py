@@ -81,7 +81,8 @@ class DGNOpt(torch.optim.Optimizer):
         cg_iterations: Conjugate gradients of the joint solve, where it has no closed form.
         fictitious: Each layer as so many fictitious players; without cooperation.
         alignment: The stages of the players: `late`, `early`, a mapping, or a choice anew in every step: `random` or
-            `exp3++`, which learns from `reward`. By default that of a staged network, or `late`.
+            `exp3++`, which learns from `reward`, to be called after every step. By default that of a staged network,
+            or `late`.
         momentum: Of the steps, as in SGD.
         kl_clip: A trust region: all learning rates of a step are scaled so that `sum lr^2 <S Q_th, Q_th>` is at most
             this; twice that is the change of the outputs' distribution that the step expects, were S^-1 the Fisher
@@ -138,7 +139,8 @@ class DGNOpt(torch.optim.Optimizer):
         self.info = information_named(info)
         kl_clip = trust_region(kl_clip, curvature)
         damping = DAMPING.get(curvature) if damping is None else damping
-        check_settings(value=value, statistic=statistic, momentum=momentum, kl_clip=kl_clip, fictitious=fictitious)
+        joint, numbers = self.info.cooperation, {"momentum": momentum, "kl_clip": kl_clip, "fictitious": fictitious}
+        check_settings(value=value, statistic=statistic, joint=joint, **numbers)
         self.loss = terminal_named(loss, value_hessian, rank)
         self._value, self._kl_clip = value, kl_clip
         self._nets, self._bandit = choices(net, alignment, unsupported, seed)
@@ -224,7 +226,7 @@ class DGNOpt(torch.optim.Optimizer):
             InvalidGameError: If there is one sample only and the network has BatchNorm layers in training mode.
         """
         net = self._nets[arm := self._bandit.choose()]
-        batches = pieces(net, batch)
+        batches = pieces(net, batch, one=self._value != "none")
         buffers = [b for module in self._buffered for b in module._buffers.values() if b is not None]
         touched = [*(p for group in self.param_groups for p in group["params"]), *buffers]
         undo = Undo(touched, self._random.values(), [*self._map.holders, self._momentum])

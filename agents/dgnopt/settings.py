@@ -128,8 +128,10 @@ def check_group(group: dict[str, Any]) -> None:
         raise InvalidSettingError(f"got damping={group['damping']!r}, expected a number >= 0, or None")
 
 
-def check_settings(*, value: str, statistic: str, momentum: float, kl_clip: float | None, fictitious: int) -> None:
-    """Checks the settings that belong to no group.
+def check_settings(
+    *, value: str, statistic: str, momentum: float, kl_clip: float | None, fictitious: int, joint: bool = False
+) -> None:
+    """Checks the settings that belong to no group; `joint` says whether players cooperate.
 
     Raises:
         UnknownNameError: If the value recursion or the statistic does not exist.
@@ -144,6 +146,11 @@ def check_settings(*, value: str, statistic: str, momentum: float, kl_clip: floa
     ):
         if got not in there:
             raise UnknownNameError(kind, got, there)
+    if value == "own" and joint:
+        raise InvalidSettingError(
+            "got value='own' with cooperation, expected value='sum' or 'none': players who cooperate have one value "
+            "function together"
+        )
     if not (_number(momentum) and 0 <= momentum < 1):
         raise InvalidSettingError(f"got momentum={momentum!r}, expected a number in [0, 1)")
     if kl_clip is not None and not (_number(kl_clip) and kl_clip > 0):

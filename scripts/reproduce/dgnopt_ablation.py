@@ -2,6 +2,7 @@
 
 Figure 5 of Liu, Chen and Theodorou (ICML 2021) adds feedback and cooperation to the best-tuned baseline. On digits:
 KFAC, + feedback with and without its cap, + exact cooperation, + both, and both with the cooperation of their Prop. 5.
+Figure 3 does so with EKFAC on a network of paired layers, which share their input and their output.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ _VARIANTS = {
     "gr": "+ feedback and cooperation",
     "gr-prop5": "+ both, by Prop. 5",
 }
+_PAIRED = {"ekfac": "EKFAC", "fne-ekfac": "+ feedback", "gr-ekfac": "+ feedback and cooperation"}
 _PROTOTYPE = "a prototype of this project; figure 5 has no numbers"
 
 
@@ -59,6 +61,11 @@ class _Setting:
     lr: float
     damping: float
     expected: Mapping[str, tuple[float | None, float | None, float | None, float | None]]
+
+    @property
+    def variants(self) -> Mapping[str, str]:
+        """What is compared, the baseline first: method and what it is called."""
+        return _PAIRED if self.network == "paired" else _VARIANTS
 
 
 _SETTINGS = (
@@ -101,6 +108,7 @@ _SETTINGS = (
             "gr-prop5": (None, 1.498, 0.478, 95.75),
         },
     ),
+    _Setting("paired", 0.1, 0.1, dict.fromkeys(_PAIRED, (None, None, None, None))),
 )
 
 
@@ -135,12 +143,13 @@ def reproduce(out: Path, *, seed: int = 0, quick: bool = False, options: Options
         for one in settings:
             study = Study(out / "runs" / one.network, problem(one.network), said=say)
             seeds, epochs = _size(one, seed, min(2, options.seeds) if quick else options.seeds, options.epochs)
-            found = {name: _runs(study, name, one, seeds, epochs) for name in _VARIANTS}
+            found = {name: _runs(study, name, one, seeds, epochs) for name in one.variants}
             label = f"{one.network}, lr {one.lr:g}, damping {one.damping:g}"
             rows += [_compared(label, name, one, runs) for name, runs in found.items()]
             rows.append(_claim(label, found))
-            begun = {_VARIANTS[name]: curves(runs) for name, runs in found.items() if any(run.rows for run in runs)}
-            picture = plot_training(begun, title=label, dashed=[_VARIANTS["fne-uncapped"]], lowest=0.5)
+            begun = {one.variants[name]: curves(runs) for name, runs in found.items() if any(run.rows for run in runs)}
+            dashed = [called for name, called in one.variants.items() if name == "fne-uncapped"]
+            picture = plot_training(begun, title=label, dashed=dashed, lowest=0.5)
             save(picture, out / f"{one.network}_lr{one.lr:g}.png")
     return rows
 
@@ -162,7 +171,7 @@ def _compared(label: str, name: str, one: _Setting, runs: Sequence[Run]) -> dict
     *losses, accuracy = one.expected[name]
     sound = [run for run in runs if not run.diverged]
     return row(
-        f"{label}, {_VARIANTS[name]}: training loss in epochs 2/3/5",
+        f"{label}, {one.variants[name]}: training loss in epochs 2/3/5",
         "/".join(f"{mean([run.loss_at(epoch) for run in sound]):.3f}" for epoch in (2, 3, 5)) if sound else "-",
         "/".join("-" if loss is None else f"{loss:.3f}" for loss in losses),
         _PROTOTYPE,
@@ -175,14 +184,15 @@ def _claim(label: str, found: Mapping[str, Sequence[Run]]) -> dict[str, Any]:
     """Feedback lowers the loss of the third epoch, seed by seed."""
     from strategic_envs.scripts.reproduce._dgnopt_runs import mean, row
 
-    pairs = list(zip(found["kfac"], found["fne"], strict=True))
-    lower = sum(fed.loss_at(3) < plain.loss_at(3) for plain, fed in pairs)
-    ratio = mean([plain.loss_at(3) for plain, _ in pairs]) / mean([fed.loss_at(3) for _, fed in pairs])
+    baseline, fed = [name for name in found if name in ("kfac", "ekfac", "fne", "fne-ekfac")]
+    pairs = list(zip(found[baseline], found[fed], strict=True))
+    lower = sum(there.loss_at(3) < plain.loss_at(3) for plain, there in pairs)
+    ratio = mean([plain.loss_at(3) for plain, _ in pairs]) / mean([there.loss_at(3) for _, there in pairs])
     return row(
         f"{label}: seeds in which feedback lowers the loss of epoch 3, of {len(pairs)}",
         f"{lower} (by {ratio:.2f} times)",
         f"more than {len(pairs) // 2}",
-        "Liu, Chen and Theodorou 2021, figure 5: feedback helps or is neutral",
+        "Liu, Chen and Theodorou 2021, figures 3 and 5: feedback helps or is neutral",
         bool(2 * lower > len(pairs)),
         accuracy="",
         diverged="",

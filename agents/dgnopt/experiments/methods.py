@@ -223,6 +223,13 @@ _TABLE: tuple[tuple[str, str, Settings, tuple[Settings, ...], Callable[[nn.Modul
         _dgnopt,
     ),
     (
+        "gr-ekfac",
+        "DGNOpt, feedback and cooperation on EKFAC",
+        {"lr": 0.1, "damping": 0.1, "info": "GR", "curvature": "ekfac"},
+        _EIGEN,
+        _dgnopt,
+    ),
+    (
         "fne-adam",
         "DGNOpt, feedback on Adam's scales",
         {"lr": 1e-3, "info": "FNE", "curvature": "adam"},

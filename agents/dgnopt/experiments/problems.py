@@ -16,7 +16,8 @@ from strategic_envs.seeding import numpy_stream
 __all__ = ["DATA", "NETWORKS", "Problem", "problem"]
 
 DATA = ("digits", "mnist", "cifar10")
-NETWORKS = ("mlp", "residual", "conv", "inception", "resnet18")
+NETWORKS = ("mlp", "paired", "residual", "conv", "inception", "resnet18")
+_OF_VECTORS = ("mlp", "paired", "residual")
 _DIGITS = (1100, 297)  # of 1,797: training, validation; 400 are left to test
 _VALIDATION = {"mnist": 5000, "cifar10": 2500}  # the last of the training samples
 
@@ -51,8 +52,8 @@ def problem(network: str = "residual", data: str = "digits", folder: str | Path 
     and CIFAR-10: their own test set, the last 5,000 (2,500) training samples to validate, standardised by channel.
 
     Args:
-        network: `mlp` (plain), `residual` (three blocks with projections), `conv` (the same of convolutions),
-            `inception`, or `resnet18`.
+        network: `mlp` (plain), `paired` (every layer the sum of two), `residual` (three blocks with projections),
+            `conv` (the same of convolutions), `inception`, or `resnet18`.
         data: `digits`, `mnist` or `cifar10`.
         folder: Where the files of MNIST or CIFAR-10 are; the folder that `STRATEGIC_ENVS_DATA` names by default.
 
@@ -73,17 +74,18 @@ def problem(network: str = "residual", data: str = "digits", folder: str | Path 
     if network == "resnet18" and data != "cifar10":
         raise InvalidSettingError(f"got resnet18 for {data}, expected cifar10: it is made for 32 x 32 pixels")
     parts = _digits() if data == "digits" else _files(data, folder)
-    train, validation, test = (_shaped(part, flat=network in ("mlp", "residual")) for part in parts)
+    train, validation, test = (_shaped(part, flat=network in _OF_VECTORS) for part in parts)
     gain = 1.0 if network == "inception" else 0.8  # deeper: with smaller weights it stands still at first
     return Problem(data, network, _maker(network, data, train), train, validation, test, gain)
 
 
 def _maker(network: str, data: str, train: Dataset) -> Callable[[], nn.Module]:
-    from strategic_envs.games.networks import inception, mlp, residual_conv, residual_mlp, resnet18
+    from strategic_envs.games.networks import inception, mlp, paired_mlp, residual_conv, residual_mlp, resnet18
 
     inputs, classes, small = train.inputs.shape[1], train.n_classes, data == "digits"
-    if network == "mlp":
-        return lambda: mlp((inputs, 64, 64, classes) if small else (inputs, 128, 128, 128, classes))
+    if network in ("mlp", "paired"):
+        make = mlp if network == "mlp" else paired_mlp
+        return lambda: make((inputs, 64, 64, classes) if small else (inputs, 128, 128, 128, classes))
     if network == "residual":
         widths, stem = ((64, 48, 32), 64) if small else ((128, 128, 128), 128)
         return lambda: residual_mlp(inputs=inputs, widths=widths, stem=stem, classes=classes)

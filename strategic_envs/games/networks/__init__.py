@@ -6,6 +6,7 @@ from strategic_envs.games.networks.checks import check_batch
 from strategic_envs.games.networks.game import network_game
 from strategic_envs.games.networks.inception import inception
 from strategic_envs.games.networks.initialise import initialise
+from strategic_envs.games.networks.pairs import paired_mlp
 from strategic_envs.games.networks.plain import mlp
 from strategic_envs.games.networks.residual import residual_conv, residual_mlp
 from strategic_envs.games.networks.resnet import resnet18
@@ -28,6 +29,7 @@ __all__ = [
     "kind_of",
     "mlp",
     "network_game",
+    "paired_mlp",
     "plain",
     "residual_conv",
     "residual_mlp",

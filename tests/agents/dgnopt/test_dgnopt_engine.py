@@ -272,6 +272,7 @@ def test_the_trust_region_bounds_the_step() -> None:
         ({"kl_clip": "on"}, InvalidSettingError, "kl_clip"),
         ({"fictitious": 0}, InvalidSettingError, "fictitious"),
         ({"fictitious": 2, "info": "GR"}, InvalidSettingError, "fictitious"),
+        ({"value": "own", "info": "GR"}, InvalidSettingError, "value='own' with cooperation"),
         ({"evry": 3}, InvalidSettingError, "evry"),
         ({"alignment": "middle"}, InvalidGameError, "middle"),
     ],
@@ -279,6 +280,13 @@ def test_the_trust_region_bounds_the_step() -> None:
 def test_settings_that_make_no_sense(settings: dict[str, Any], error: type[Exception], match: str) -> None:
     with pytest.raises(error, match=match):
         DGNOpt(images(), **settings)
+
+
+def test_a_value_recursion_accumulates_nothing() -> None:
+    net = nn.Linear(2, 2)
+    batch = (torch.eye(2), torch.arange(2))
+    with pytest.raises(InvalidStrategyError, match=r"got 2 batches to accumulate with a value recursion"):
+        DGNOpt(net, value="sum").step([batch, batch])
 
 
 def test_a_layer_belongs_to_one_group() -> None:
