@@ -1,13 +1,13 @@
 """Milliseconds that a step of the game's optimizer costs, beside SGD, Adam, KFAC and EKFAC, and its peak memory.
 
 All methods take turns in one run; a turn is the ten steps between two samplings of the curvature, so that a tenth of
-the cost of factors and inverses is in every figure. `ms_METHOD_NET` is the median over the turns, by the CPU's clock on
-one thread; `A_over_B_NET` is the median over the rounds of the ratio within a round. The nets are `mlp` (784 inputs, 3
-residual blocks of 128) and `conv` (28 x 28, 3 residual blocks of 8, 16 and 32 channels), with batches of 128, in
-torch's default memory format; `conv_channels_last` is the same with network and images in the faster format, which
-DGNOpt takes by itself. `fne` and `gr` are the optimizer's FNE and GR with KFAC and a value Hessian of rank 1, `fne_r10` of rank 10;
-`olne` is KFAC in the same stages; none has a trust region but `fne_trust`, the default. EKFAC measures its scales on
-the batch (`intra`) or lets them run (`running`).
+the cost of factors and inverses is in every figure. `ms_METHOD_NET` is the median over the turns, by the CPU's clock
+on one thread; `A_over_B_NET` is the median over the rounds of the ratio within a round. The nets are `mlp` (784
+inputs, 3 residual blocks of 128) and `conv` (28 x 28, 3 residual blocks of 8, 16 and 32 channels), with batches of
+128, in torch's default memory format; `conv_channels_last` is the same with network and images in the faster format,
+which DGNOpt takes by itself. `fne` and `gr` are the optimizer's FNE and GR with KFAC and a value Hessian of rank 1,
+`fne_r10` of rank 10; `olne` is KFAC in the same stages; none has a trust region but `fne_trust`, the default. EKFAC
+measures its scales on the batch (`intra`) or lets them run (`running`).
 
 `memory_mb_METHOD` is the peak of a process of its own on the conv net of 16, 32 and 64 channels, interpreter and torch
 included; `memory_over_ekfac` the larger of `fne` and `gr` over `ekfac_intra`. Where there is a GPU, `..._resnet18` are
