@@ -65,10 +65,10 @@ class EMSA:
         >>> _ = torch.manual_seed(0)
         >>> net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2))
         >>> x = torch.randn(64, 2)
-        >>> y = (x.prod(1) > 0).long()
+        >>> y = (x[:, 0] > 0).long()
         >>> optimizer = EMSA(net)
-        >>> losses = [optimizer.step(x, y).loss.item() for _ in range(20)]
-        >>> losses[-1] < 0.8 * losses[0]
+        >>> losses = [optimizer.step(x, y).loss.item() for _ in range(8)]
+        >>> losses[-1] < 0.5 * losses[0]
         True
     """
 

@@ -123,10 +123,9 @@ def work(name: str, net: str, *, device: str = "cpu", batch: int = BATCH, seed: 
     kind, settings = METHODS[name]
     chosen, module = method(kind), initialise(module, seed).to(device)
     if net.endswith("_channels_last"):
-        module, inputs = (
-            module.to(memory_format=torch.channels_last),
-            inputs.contiguous(memory_format=torch.channels_last),
-        )
+        for parameter in module.parameters():
+            parameter.data = _images_last(parameter.data)
+        inputs = _images_last(inputs)
     return Work(name, chosen.make(module, seed, {**chosen.defaults, **settings}), (inputs, targets))
 
 
@@ -163,6 +162,10 @@ def cuda_memory_mb(name: str, net: str, steps: int = EVERY + 1) -> float:
     torch.cuda.reset_peak_memory_stats()
     work(name, net, device="cuda").steps(steps)
     return torch.cuda.max_memory_allocated() / 2**20
+
+
+def _images_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
 
 
 def _net(name: str) -> tuple[nn.Module, tuple[int, ...]]:

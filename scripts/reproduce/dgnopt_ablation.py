@@ -174,7 +174,7 @@ def _compared(label: str, name: str, one: _Setting, runs: Sequence[Run]) -> dict
         f"{label}, {one.variants[name]}: training loss in epochs 2/3/5",
         "/".join(f"{mean([run.loss_at(epoch) for run in sound]):.3f}" for epoch in (2, 3, 5)) if sound else "-",
         "/".join("-" if loss is None else f"{loss:.3f}" for loss in losses),
-        _PROTOTYPE,
+        _PROTOTYPE if any(loss is not None for loss in losses) else "none",
         accuracy=percent(runs) + ("" if accuracy is None else f" ({accuracy:g} there)"),
         diverged=f"{sum(run.diverged for run in runs)} of {len(runs)}",
     )

@@ -7,6 +7,7 @@ the control without a cap, at the same learning rates and from the same weights.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -125,7 +126,8 @@ def _claims(rates: Sequence[float], drawn: dict[tuple[float, str], Sequence[Any]
         fed = mean([run.accuracy for run in drawn[rate, "fne-identity"]])
         quantity = f"lr {rate:g}, at which SGD fails: capped feedback, test accuracy, %, at least"
         judged = bool(fed >= _TRAINS) if rate == min(failing) else None  # every method fails somewhere
-        found.append(row(quantity, f"{100 * fed:.2f}", 100 * _TRAINS, claimed, judged, loss="", diverged=""))
+        shown = f"{100 * fed:.2f}" if math.isfinite(fed) else "diverged"
+        found.append(row(quantity, shown, 100 * _TRAINS, claimed, judged, loss="", diverged=""))
     return found
 
 
@@ -140,5 +142,7 @@ def _draw(path: Path, rates: Sequence[float], drawn: dict[tuple[float, str], Seq
         found = {_METHODS[name]: curves(drawn[rate, name]) for name in begun}
         series = {name: (c.epochs, c.loss) for name, c in found.items()}
         draw_curves(axes, series, title=f"learning rate {rate:g}", xlabel="epoch", ylabel="training loss")
+        axes.set_ylim(1e-2, 10)  # what diverges leaves at the top
+        axes.set_xlim(0.5, max(run.rows[-1].epoch for runs in drawn.values() for run in runs if run.rows) + 0.5)
     share_legend(figure, panels)
     save(figure, path)
