@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from strategic_envs.agents.dgnopt.alignment import choices
 from strategic_envs.agents.dgnopt.batches import pieces
+from strategic_envs.agents.dgnopt.groups import check_group, places
 from strategic_envs.agents.dgnopt.linear_map import StageMap
 from strategic_envs.agents.dgnopt.momentum import Momentum
 from strategic_envs.agents.dgnopt.norm import Switch
@@ -25,7 +26,7 @@ from strategic_envs.agents.dgnopt.records import Seats
 from strategic_envs.agents.dgnopt.result import StepResult
 from strategic_envs.agents.dgnopt.settings import (
     DAMPING,
-    check_group,
+    LR,
     check_settings,
     curvature_named,
     information_named,
@@ -67,10 +68,10 @@ class DGNOpt(torch.optim.Optimizer):
         net: A torch module, or a staged network.
         info: The information structure; see the table.
         curvature: `identity`, `rms`, `adam`, `kfac` or `ekfac`.
-        lr: Learning rate.
+        lr: Learning rate. None is 0.001 for `rms` and `adam`, 0.1 for the others.
         weight_decay: Decay, a part of the gradient as in SGD.
-        damping: The curvature's damping (or the `eps` of `rms` and `adam`). None is 0.01 for `kfac`, 0.03 for
-            `ekfac`, and torch's own `eps` for the others.
+        damping: The curvature's damping (or the `eps` of `rms` and `adam`). None is 0.03 for `kfac` and `ekfac`, and
+            torch's own `eps` for the others.
         loss: `cross_entropy`, `mse`, or a `Terminal`. Losses of samples are averaged.
         value_hessian: The factor of the loss's second derivative; see `strategic_envs.agents.dgnopt.terminal`.
         rank: Its columns, where that is free.
@@ -86,7 +87,7 @@ class DGNOpt(torch.optim.Optimizer):
         momentum: Of the steps, as in SGD.
         kl_clip: A trust region: all learning rates of a step are scaled so that `sum lr^2 <S Q_th, Q_th>` is at most
             this; twice that is the change of the outputs' distribution that the step expects, were S^-1 the Fisher
-            matrix. None switches it off; `auto` is 0.01 for `kfac` and `ekfac`, and None for the others.
+            matrix. None switches it off; `auto` is 0.1 for `kfac` and `ekfac`, and None for the others.
         seed: Of everything that is drawn.
         params: Parameters or groups to train, as for any optimizer; all by default. The rest stays as it is.
         unsupported: What becomes of layers without a matrix form: `refuse`, or `gradient` (plain gradient steps).
@@ -116,7 +117,7 @@ class DGNOpt(torch.optim.Optimizer):
         *,
         info: str = "FNE",
         curvature: str = "kfac",
-        lr: float = 0.03,
+        lr: float | None = None,
         weight_decay: float = 0.0,
         damping: float | None = None,
         loss: str | Terminal = "cross_entropy",
@@ -138,6 +139,7 @@ class DGNOpt(torch.optim.Optimizer):
     ) -> None:
         self.info = information_named(info)
         kl_clip = trust_region(kl_clip, curvature)
+        lr = LR.get(curvature, 0.1) if lr is None else lr
         damping = DAMPING.get(curvature) if damping is None else damping
         joint, numbers = self.info.cooperation, {"momentum": momentum, "kl_clip": kl_clip, "fictitious": fictitious}
         check_settings(value=value, statistic=statistic, joint=joint, **numbers)
@@ -186,19 +188,7 @@ class DGNOpt(torch.optim.Optimizer):
 
     def _seat(self) -> None:
         """Finds the group of every trained layer."""
-        place = {p: i for i, group in enumerate(self.param_groups) for p in group["params"]}
-        found = {}
-        for name, unit in self._units.items():
-            groups = {place.pop(p, None) for p in unit.module.parameters()}
-            if len(groups) > 1:
-                raise InvalidSettingError(
-                    f"the parameters of the layer {name} are in {len(groups)} groups (or in none), expected one group "
-                    "for each layer: give all of its parameters to one"
-                )
-            found[name] = groups.pop()
-        if place:
-            raise InvalidSettingError(f"got {len(place)} parameters to train that belong to no layer of the network")
-        self._place = {name: i for name, i in found.items() if i is not None}
+        self._place = places(self._units.values(), self.param_groups)
         self._seats = {stage: Seats(stage, self._place) for net in self._nets for stage in net.stages}
 
     @property

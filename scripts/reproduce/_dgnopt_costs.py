@@ -27,8 +27,7 @@ from strategic_envs.seeding import torch_stream
 
 __all__ = ["METHODS", "Work", "memory_mb", "ratio", "turns", "work"]
 
-_SECOND_ORDER = {"lr": 1e-3, "damping": 0.1}
-_GAME = {**_SECOND_ORDER, "kl_clip": None}  # no trust region, as the peers
+_SECOND_ORDER = {"lr": 1e-3, "damping": 0.1, "kl_clip": None}  # no trust region
 
 METHODS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "sgd": ("sgd", {"lr": 1e-3}),
@@ -36,12 +35,12 @@ METHODS: dict[str, tuple[str, Mapping[str, Any]]] = {
     "kfac": ("kfac", _SECOND_ORDER),
     "ekfac_intra": ("ekfac", {**_SECOND_ORDER, "scale": "intra"}),
     "ekfac_running": ("ekfac-running", {**_SECOND_ORDER, "scale": "running"}),
-    "olne": ("olne", _GAME),
-    "fne": ("fne", _GAME),
-    "gr": ("gr", _GAME),
-    "gr_prop5": ("gr-prop5", _GAME),
-    "fne_r10": ("fne", {**_GAME, "value_hessian": "full"}),
-    "fne_trust": ("fne", _SECOND_ORDER),
+    "olne": ("olne", _SECOND_ORDER),
+    "fne": ("fne", _SECOND_ORDER),
+    "gr": ("gr", _SECOND_ORDER),
+    "gr_prop5": ("gr-prop5", _SECOND_ORDER),
+    "fne_r10": ("fne", {**_SECOND_ORDER, "value_hessian": "full"}),
+    "fne_trust": ("fne", {**_SECOND_ORDER, "kl_clip": 0.1}),
 }
 """By name: the method it is, and its settings. All curvatures are sampled and inverted at each tenth step."""
 

@@ -158,21 +158,28 @@ def _pairs(*pairs: tuple[float, float]) -> tuple[Settings, ...]:
 
 _SGD = _rates(0.4, 0.2, 0.1, 0.8, 0.05, 1.6)
 _ADAPTIVE = _rates(1e-3, 3e-3, 3e-4, 1e-2, 1e-4, 3e-2)
-_KRONECKER = _pairs((0.03, 0.01), (0.1, 0.1), (0.03, 0.03), (0.1, 0.03), (0.01, 0.01), (0.3, 0.3))
+_KRONECKER = _pairs((0.1, 0.03), (0.03, 0.03), (0.1, 0.1), (0.03, 0.01), (0.01, 0.01), (0.3, 0.3))
 _EIGEN = _pairs((0.03, 0.01), (0.1, 0.1), (0.03, 0.1), (0.01, 0.01), (0.003, 0.01), (0.1, 0.01))
-_SAFE = {"lr": 0.03, "damping": 0.03}
-_OWN = {"lr": 0.03, "damping": 0.01, "kl_clip": 0.01}  # what DGNOpt has by itself
+_TRUST = {"kl_clip": 0.1}  # the trust region that DGNOpt has by itself, for the peers too
+_SAFE = {"lr": 0.03, "damping": 0.03, **_TRUST}
+_OWN = {"lr": 0.1, "damping": 0.03, **_TRUST}  # what DGNOpt has by itself
 
 _TABLE: tuple[tuple[str, str, Settings, tuple[Settings, ...], Callable[[nn.Module, int, Settings], Stepper]], ...] = (
     ("sgd", "SGD without momentum", {"lr": 0.2}, _SGD, _torch(torch.optim.SGD)),
     ("rmsprop", "RMSprop", {"lr": 1e-3}, _ADAPTIVE, _torch(torch.optim.RMSprop)),
     ("adam", "Adam", {"lr": 1e-3}, _ADAPTIVE, _torch(torch.optim.Adam)),
     ("kfac", "KFAC", _SAFE, _KRONECKER, _kfac),
-    ("ekfac", "EKFAC, scales of this minibatch", {"lr": 0.1, "damping": 0.1, "scale": "intra"}, _EIGEN, _ekfac),
+    (
+        "ekfac",
+        "EKFAC, scales of this minibatch",
+        {"lr": 0.1, "damping": 0.1, **_TRUST, "scale": "intra"},
+        _EIGEN,
+        _ekfac,
+    ),
     (
         "ekfac-running",
         "EKFAC, running average of the scales",
-        {"lr": 0.1, "damping": 0.1, "scale": "running"},
+        {"lr": 0.1, "damping": 0.1, **_TRUST, "scale": "running"},
         _EIGEN,
         _ekfac,
     ),
@@ -196,7 +203,7 @@ _TABLE: tuple[tuple[str, str, Settings, tuple[Settings, ...], Callable[[nn.Modul
     (
         "gr-prop5",
         "DGNOpt, feedback and the cooperation of Prop. 5 on KFAC",
-        {**_SAFE, "kl_clip": 0.01, "info": "GR", "cooperation": "prop5"},
+        {**_SAFE, "info": "GR", "cooperation": "prop5"},
         _KRONECKER,
         _dgnopt,
     ),
