@@ -11,21 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from strategic_envs.agents.roster.base import Job
-from strategic_envs.agents.roster.game_dynamics import AlgorithmAgent
+from strategic_envs.agents.roster.game_dynamics import OURS, RUN, TASK, AlgorithmAgent
 
 __all__ = ["AGENT", "DGNOptAgent"]
 
-_RUN: dict[str, Any] = {"iterations": 100, "evaluate_every": 5, "steps_per_iteration": None}
-_TASK: dict[str, Any] = {
-    "field": None,
-    "games_per_sample": None,
-    "horizon": None,
-    "hidden": None,
-    "minibatch_size": None,
-    "start": None,
-    "entropy": None,
-    "exploring_starts": None,
-}
+_TASK = {name: value for name, value in TASK.items() if name != "strategy"}  # networks, always
 _OWN: dict[str, Any] = {  # the defaults of `DGNOptConfig`
     "objective": "own",
     "info": "FNE",
@@ -45,7 +35,6 @@ _OWN: dict[str, Any] = {  # the defaults of `DGNOptConfig`
     "momentum": 0.0,
     "kl_clip": None,
 }
-_OURS = ("iterations", "evaluate_every")
 
 
 class DGNOptAgent(AlgorithmAgent):
@@ -79,12 +68,12 @@ class DGNOptAgent(AlgorithmAgent):
         return dict(_OWN)
 
     def preset(self, environment: str) -> dict[str, Any]:
-        return {**_RUN, **_TASK, **_OWN, **self.presets.get(environment, {})}
+        return {**RUN, **_TASK, **_OWN, **self.presets.get(environment, {})}
 
     def _config(self, job: Job, settings: Mapping[str, Any]) -> Any:
         from strategic_envs.agents import rllib
 
-        given = {k: v for k, v in settings.items() if k not in _OURS and v is not None}
+        given = {k: v for k, v in settings.items() if k not in OURS and v is not None}
         config: Any = rllib.DGNOptConfig().environment(job.environment, env_config=dict(job.env))
         config.training(device=job.device, **given)
         return config.debugging(seed=job.seed).evaluation(evaluation_interval=None)  # a row asks for it

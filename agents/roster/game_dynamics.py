@@ -11,10 +11,11 @@ from strategic_envs.agents.roster.base import Agent, Job, Result, Rows
 from strategic_envs.agents.roster.kinds import any_game, lacking, one_shot, own_sets, unbounded_sets, unsuited
 from strategic_envs.agents.roster.scan import Described, described
 
-__all__ = ["AlgorithmAgent", "DynamicsAgent"]
+__all__ = ["OURS", "RUN", "TASK", "AlgorithmAgent", "DynamicsAgent"]
 
-_RUN: dict[str, Any] = {"iterations": 100, "evaluate_every": 5, "steps_per_iteration": None}
-_TASK: dict[str, Any] = {
+RUN: dict[str, Any] = {"iterations": 100, "evaluate_every": 5, "steps_per_iteration": None}
+"""How long a run is; None leaves it to the algorithm."""
+TASK: dict[str, Any] = {
     "field": None,
     "strategy": None,
     "games_per_sample": None,
@@ -25,7 +26,9 @@ _TASK: dict[str, Any] = {
     "entropy": None,
     "exploring_starts": None,
 }
-_OURS = ("iterations", "evaluate_every")
+"""What a task is told; None leaves it to the kind of game."""
+OURS = ("iterations", "evaluate_every")
+"""The settings that are the agent's own: the algorithm does not know them."""
 
 
 class AlgorithmAgent(Agent):
@@ -119,7 +122,7 @@ class DynamicsAgent(AlgorithmAgent):
         face = self._face(environment)
         if face:
             chosen.pop("games_per_sample", None)  # nothing is sampled
-        return {**_RUN, **step, **_TASK, **face, **self.own(), **chosen}
+        return {**RUN, **step, **TASK, **face, **self.own(), **chosen}
 
     def _face(self, environment: str) -> dict[str, Any]:
         """How a one-shot game must be looked at, so that it has the derivatives and the sets that the dynamic needs."""
@@ -132,7 +135,7 @@ class DynamicsAgent(AlgorithmAgent):
     def _config(self, job: Job, settings: Mapping[str, Any]) -> Any:
         from strategic_envs.agents import rllib
 
-        given = {k: v for k, v in settings.items() if k not in _OURS and v is not None}
+        given = {k: v for k, v in settings.items() if k not in OURS and v is not None}
         own = {k: given.pop(k) for k in self.own() if k in given}
         if "seed" in self.own():
             own.setdefault("seed", job.seed)
