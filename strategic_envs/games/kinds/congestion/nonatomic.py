@@ -125,12 +125,16 @@ class CongestionGame(Game):
 
         It bounds the potential: `0 <= potential(x) - least potential <= excess(x)`.
         """
-        paid = self._path_costs(x)
+        costs = self.costs.value(self.loads(x))
+        paid, owner = self.incidence.path_costs(costs), self._owner.to(costs.device)
+        return _product(self.flows(x), paid - self.least_costs(costs)[..., owner]).sum(-1)
+
+    def least_costs(self, costs: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch n"]:
+        """What each population's cheapest strategy costs where the resources cost this."""
+        paid = self.incidence.path_costs(costs)
         owner = self._owner.to(paid.device).expand(paid.shape)
-        least = paid.new_zeros(*paid.shape[:-1], self.n_players).scatter_reduce(
-            -1, owner, paid, "amin", include_self=False
-        )
-        return _product(self.flows(x), paid - least.gather(-1, owner)).sum(-1)
+        least = paid.new_zeros(*paid.shape[:-1], self.n_players)
+        return least.scatter_reduce(-1, owner, paid, "amin", include_self=False)
 
     def _mean_utilities(self, x: tuple[Tensor, ...]) -> Tensor:
         paid = _product(_joined(x), self._path_costs(x))
