@@ -33,11 +33,11 @@ def rollout_one_shot(
     """
     device = generator.device
     actions = [draw_actions(action_cdf(v.detach()).expand(games, -1), generator) for v in logits]
-    payoffs = game.payoffs.to(device)[(slice(None), *actions)]
+    payoffs = game.payoffs_of(actions)
     row = torch.zeros(games, dtype=torch.int64, device=device)
     scores = []
     for i, action in enumerate(actions):
-        weights = leave_one_out(payoffs[i]) / games
+        weights = leave_one_out(payoffs[:, i]) / games
         coefficient = sum_scores(row, action, weights, (1, game.n_actions[i]))
         scores.append(Scores(torch.zeros(1, 0, device=device), None, coefficient))
     return scores

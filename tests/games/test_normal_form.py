@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from strategic_envs.errors import InvalidGameError
+from strategic_envs.errors import InvalidGameError, InvalidStrategyError
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.profile import Profile
 
@@ -118,3 +118,24 @@ def test_a_matrix_that_is_none_is_refused() -> None:
         NormalFormGame.zero_sum(torch.zeros(2))
     with pytest.raises(InvalidGameError, match="rectangular matrix"):
         NormalFormGame.zero_sum([[1.0, 2.0], [3.0]])
+
+
+@given(actions, seeds)
+@settings(max_examples=20)
+def test_payoffs_of_joint_actions_are_entries_of_the_table(actions: list[int], seed: int) -> None:
+    game = random_game(actions, seed)
+    stream = torch.Generator().manual_seed(seed)
+    drawn = [torch.randint(0, a, (4, 3), generator=stream) for a in actions]
+    paid = game.payoffs_of(drawn)
+    assert paid.shape == (4, 3, len(actions)) and game.tabulated and game.n_actions == tuple(actions)
+    for row in itertools.product(range(4), range(3)):
+        assert paid[row].tolist() == [float(u[tuple(a[row] for a in drawn)]) for u in game.payoffs]
+    assert game.payoffs_of([a[0, 0] for a in drawn]).tolist() == paid[0, 0].tolist()
+
+
+def test_actions_that_are_none_are_refused() -> None:
+    game = random_game([2, 3], 0)
+    with pytest.raises(InvalidStrategyError, match="expected 2 tensors of whole numbers, one a player"):
+        game.payoffs_of([torch.tensor(0)])
+    with pytest.raises(InvalidStrategyError, match=r"got actions of dtypes \['torch.float32'"):
+        game.payoffs_of([torch.tensor(0.0), torch.tensor(1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from torch import Tensor
 from strategic_envs.errors import CheckpointError, InvalidGameError, InvalidSettingError
 
 __all__ = ["PayoffTable"]
+
+_LARGEST = 2**26  # numbers in a table
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,10 +57,16 @@ class PayoffTable:
 
         Raises:
             InvalidSettingError: If there is no population, or one is empty.
+            InvalidGameError: If there are too many players or policies for a table.
         """
         if not sizes or min(sizes) < 1:
             raise InvalidSettingError(
                 f"payoff table: got populations of sizes {tuple(sizes)}, expected at least one policy for every player"
+            )
+        if len(sizes) > 63 or len(sizes) * math.prod(sizes) > _LARGEST:  # a tensor has at most 64 axes
+            raise InvalidGameError(
+                f"payoff table: got {len(sizes)} populations, up to {max(sizes)} policies each, too many "
+                "for a table of joint choices: use a dynamic (hedge, independent gradient), which needs none"
             )
         nothing = torch.full((len(sizes), *sizes), torch.nan, dtype=torch.float64)
         return cls(nothing, nothing.clone(), torch.zeros(tuple(sizes), dtype=torch.float64))

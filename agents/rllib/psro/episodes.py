@@ -111,11 +111,11 @@ def play_one_shot(
     cdfs: Sequence[Float[Tensor, "_ _"]],
     picks: Sequence[Int[Tensor, " games"]],
     generator: torch.Generator,
-) -> tuple[list[Int[Tensor, " games"]], Float[Tensor, "n games"]]:
+) -> tuple[list[Int[Tensor, " games"]], Float[Tensor, "games n"]]:
     """Plays a batch of one-shot games; arguments as in `play_turn_based`, with one row a policy.
 
     Returns:
         Each player's actions, and the payoffs.
     """
     actions = [draw_actions(cdf[pick], generator) for cdf, pick in zip(cdfs, picks, strict=True)]
-    return actions, game.payoffs.to(generator.device)[(slice(None), *actions)]
+    return actions, game.payoffs_of(actions)

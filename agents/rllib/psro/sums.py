@@ -20,13 +20,14 @@ _PROFILES = 256
 def constant_sum(game: Any) -> bool:
     """Whether the sum of all payoffs is the same however a game is played.
 
-    Exact for finite games; a game on continuous sets is asked at 256 seeded profiles.
+    Exact for finite games; a game on continuous sets, or whose payoffs are too many for a table, is asked at 256
+    seeded profiles.
 
     Example:
         >>> constant_sum(NormalFormGame.zero_sum([[1.0, 0.0]])), constant_sum(NormalFormGame([[[1.0, 0.0]]] * 2))
         (True, False)
     """
-    if isinstance(game, NormalFormGame):
+    if isinstance(game, NormalFormGame) and game.tabulated:
         total = game.payoffs.sum(0)
     elif isinstance(game, TurnBasedGame):
         graph = game.state_graph()

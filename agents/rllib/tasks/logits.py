@@ -83,7 +83,8 @@ class LogitsTask(Task):
 
     def exact(self, modules: Sequence[TorchRLModule], players: Sequence[int], draw: Draw | None) -> list[Tensor]:
         x = self.point(modules)
-        payoffs = [self.game.deviation_payoffs(x, i) for i in players]
+        whole = len(players) == self.game.n_players  # at once: congestion games share most of the work
+        payoffs = self.game.field(x) if whole else [self.game.deviation_payoffs(x, i) for i in players]
         return [x[i] * (q - (x[i] * q).sum()) for i, q in zip(players, payoffs, strict=True)]
 
     def point(self, modules: Sequence[TorchRLModule]) -> Profile:

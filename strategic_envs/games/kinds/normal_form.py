@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
-from strategic_envs.errors import InvalidGameError
+from strategic_envs.errors import InvalidGameError, InvalidStrategyError
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.known import Known
 from strategic_envs.profile import Profile
@@ -59,7 +59,7 @@ class NormalFormGame(Game):
                 f"{name}: payoffs contain a value that is NaN or infinite; every payoff must be a finite number"
             )
         super().__init__(self._mixed_utilities, [Simplex(a) for a in tensor.shape[1:]], name=name, known=known)
-        self.payoffs = tensor
+        self._payoffs = tensor
 
     @classmethod
     def zero_sum(
@@ -81,9 +81,47 @@ class NormalFormGame(Game):
         return cls(torch.stack([a, -a]), name=name, known=known)
 
     @property
+    def payoffs(self) -> Float[Tensor, "n *actions"]:
+        """The payoffs to each player at every joint action, `(n, A_0, ..., A_{n-1})`."""
+        return self._payoffs
+
+    @property
+    def tabulated(self) -> bool:
+        """Whether `payoffs` is there: a game with a formula for its payoffs may have too many joint actions."""
+        return True
+
+    @property
     def n_actions(self) -> tuple[int, ...]:
         """The number of actions of each player."""
-        return tuple(self.payoffs.shape[1:])
+        return self.dims
+
+    def payoffs_of(self, actions: Sequence[Int[Tensor, "*batch"]]) -> Float[Tensor, "*batch n"]:
+        """What everybody gets at joint actions; works where the table of all payoffs would be too large, too.
+
+        Args:
+            actions: One tensor of whole numbers a player, on one device; their shapes are broadcast. That player i's
+                lie in `0..A_i - 1` is not checked.
+
+        Returns:
+            The payoffs on the actions' device, float64, the players last.
+
+        Raises:
+            InvalidStrategyError: If there is not one tensor of whole numbers a player.
+
+        Example:
+            >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
+            >>> pennies.payoffs_of([torch.tensor([0, 1]), torch.tensor([0, 0])]).tolist()
+            [[1.0, -1.0], [-1.0, 1.0]]
+        """
+        self._check_actions(actions)
+        return self.payoffs.to(actions[0].device)[(slice(None), *actions)].movedim(0, -1)
+
+    def _check_actions(self, actions: Sequence[Tensor]) -> None:
+        if len(actions) != self.n_players or any(a.is_floating_point() or a.dtype == torch.bool for a in actions):
+            raise InvalidStrategyError(
+                f"{self.name}: got actions of dtypes {[str(a.dtype) for a in actions][:6]}, expected "
+                f"{self.n_players} tensors of whole numbers, one a player"
+            )
 
     def _contract(self, x: Sequence[Tensor], player: int, keep: int | None) -> Tensor:
         """Player's payoff tensor averaged over the mixed strategies of everyone but `keep`."""

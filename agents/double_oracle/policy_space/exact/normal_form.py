@@ -42,16 +42,14 @@ class NormalFormArena(Arena):
 
     def payoffs(self, populations: Populations, cells: Int[Tensor, "cells n"]) -> CellPayoffs:
         actions = [torch.tensor(p)[cells[:, i]] for i, p in enumerate(populations)]
-        return CellPayoffs(self.game.payoffs[:, *actions].T)
+        return CellPayoffs(self.game.payoffs_of(actions))
 
     def reply(self, player: int, state: PSROState) -> Reply:
         assert state.meta is not None
-        kept = [torch.tensor(p) for i, p in enumerate(state.populations) if i != player]
-        weights = state.meta.others(player)
-        paid = self.game.payoffs[player].movedim(player, 0)  # own actions first
-        for axis, actions in enumerate(kept, start=1):
-            paid = paid.index_select(axis, actions)
-        values = paid.reshape(len(paid), -1) @ weights.reshape(-1)
+        weights, own = state.meta.others(player), range(self.game.n_actions[player])
+        held = [torch.tensor(own if i == player else p) for i, p in enumerate(state.populations)]
+        paid = self.game.payoffs_of(torch.meshgrid(*held, indexing="ij"))[..., player].movedim(player, 0)
+        values = paid.reshape(len(own), -1) @ weights.reshape(-1)
         action = int((values == values.max()).nonzero()[0])
         return Reply(action, float(values[action]), exact=True)
 

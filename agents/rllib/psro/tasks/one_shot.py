@@ -60,13 +60,11 @@ class LogitsResponse(Response, LogitsTask):
 
     def _pays(self, player: int, played: Sequence[Tensor]) -> Tensor:
         """What each action of a player pays against the mixture `(A_i,)`."""
-        payoff = self.game.payoffs[player].movedim(player, 0)
-        total = torch.zeros(payoff.shape[0], dtype=torch.float64)
+        own = self.game.sets[player].centre()  # what is played oneself does not count
+        total = torch.zeros_like(own)
         for choice, weight in zip(*self.opponents.support(player), strict=True):
-            part = payoff
-            for j, k in reversed(list(zip(self.others(player), choice.tolist(), strict=True))):
-                part = part @ played[j][k]
-            total += weight * part
+            x = [played[j][k] for j, k in zip(self.others(player), choice.tolist(), strict=True)]
+            total += weight * self.game.deviation_payoffs([*x[:player], own, *x[player:]], player)
         return total
 
     def closed_form(self, draw: Draw | None = None) -> GameOracle | None:
@@ -92,7 +90,7 @@ class LogitsResponse(Response, LogitsTask):
             picks.insert(i, torch.zeros(games, dtype=torch.int64, device=device))
             actions, payoffs = play_one_shot(self.game, cdfs, picks, generator)
             row = torch.zeros(games, dtype=torch.int64, device=device)
-            coefficient = sum_scores(row, actions[i], leave_one_out(payoffs[i]) / games, (1, len(pure)))
+            coefficient = sum_scores(row, actions[i], leave_one_out(payoffs[:, i]) / games, (1, len(pure)))
             scores.append(
                 Scores(torch.zeros(1, 0, device=device), None, coefficient * (1 - self.tremble) * pure / played)
             )
@@ -106,7 +104,7 @@ class LogitsResponse(Response, LogitsTask):
     def trial(self, strategies: Sequence[Tensor], games: int, generator: torch.Generator) -> tuple[Tensor, int]:
         cdfs = [cumulative(s).unsqueeze(0).to(generator.device) for s in strategies]
         nobody = torch.zeros(games, dtype=torch.int64, device=generator.device)
-        return play_one_shot(self.game, cdfs, [nobody] * len(cdfs), generator)[1].T, games
+        return play_one_shot(self.game, cdfs, [nobody] * len(cdfs), generator)[1], games
 
     def mixture(self, meta: MetaSolution) -> Independent:
         return Independent.pure(Profile(w @ self.population(i) for i, w in enumerate(meta.marginals)))
