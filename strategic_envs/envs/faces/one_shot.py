@@ -90,8 +90,8 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
         self.possible_agents = [f"player_{i}" for i in range(game.n_players)]
         self.agents: list[str] = []
         self._action_spaces = {a: self._make_action_space(i) for i, a in enumerate(self.possible_agents)}
-        self._observation_spaces = {a: self._make_observation_space() for a in self.possible_agents}
-        self.state_space = self._make_observation_space()
+        self._observation_spaces = {a: self._make_observation_space(i) for i, a in enumerate(self.possible_agents)}
+        self.state_space = self._make_state_space()
         self._cycle = 0
         self._state = self._nothing_played()
         self._last: dict[str, tuple[object, float]] = {}
@@ -111,7 +111,10 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
             return WholeNumbers()
         return set_space(self.game.sets[player])
 
-    def _make_observation_space(self) -> spaces.Box:
+    def _make_observation_space(self, player: int) -> spaces.Box:
+        return self._make_state_space()
+
+    def _make_state_space(self) -> spaces.Box:
         boxes = [bounds(s) for s in self.game.sets]  # of a discrete action: the one-hot vectors lie in the simplex
         low = np.concatenate([np.minimum(low, 0) for low, _ in boxes] + [np.zeros(1, dtype=np.float32)])
         high = np.concatenate([np.maximum(high, 0) for _, high in boxes] + [np.ones(1, dtype=np.float32)])
@@ -143,7 +146,7 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
         self._cycle = 0
         self._state = self._nothing_played()
         self._last = {}
-        return {a: self.state() for a in self.agents}, {a: {} for a in self.agents}
+        return {a: self._observe(a) for a in self.agents}, {a: self._info(a) for a in self.agents}
 
     def step(
         self, actions: Mapping[str, Any]
@@ -175,12 +178,20 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
         if self.render_mode == "human":
             self.render()
         return (
-            {a: self.state() for a in everyone},
+            {a: self._observe(a) for a in everyone},
             rewards,
             dict.fromkeys(everyone, False),
             dict.fromkeys(everyone, over),
-            {a: {"moved": True} if played[a] is not chosen[a] else {} for a in everyone},
+            {a: self._info(a) | ({"moved": True} if played[a] is not chosen[a] else {}) for a in everyone},
         )
+
+    def _observe(self, agent: str) -> Observation:
+        """What a player observes of what was last played."""
+        return self.state()
+
+    def _info(self, agent: str) -> dict[str, Any]:
+        """What a player is told beside it."""
+        return {}
 
     def _fitted(self, chosen: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """In a game with a joint set, what is played: the nearest actions that fit together."""
