@@ -72,11 +72,10 @@ class LayeredNet:
     def paths(self) -> int:
         """The number of paths from an input or a bias to an output."""
         total, ways = 0, 1
-        for width, bias, before in zip(self.widths[:0:-1], self.biases[::-1], self.widths[-2::-1], strict=True):
-            ways *= width
+        for weight, bias in zip(reversed(self.weights), reversed(self.biases), strict=True):
+            ways *= len(weight)
             total += ways * (bias is not None)
-            last = before
-        return total + ways * last
+        return total + ways * self.widths[0]
 
     @property
     def full_width(self) -> bool:

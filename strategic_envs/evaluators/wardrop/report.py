@@ -32,6 +32,8 @@ class PathWardrop:
         loss: The loss.
         largest_slope: The largest `|dL/dW|` of all weights and biases, as automatic derivation has it.
         kink_distance: The smallest `|preactivation|` of a ReLU; None without ReLU.
+        ambiguous_gates: How many preactivations, over units and samples, are within 1e-6 of zero. Of a million of order
+            one, about one is by chance.
         clarke_norm: At a kink of a network with one hidden layer, the length of the shortest gradient with ambiguous
             gates anywhere between closed and open; None otherwise. See `strategic_envs.evaluators.wardrop.kinks`.
         paths: How many paths there are.
@@ -54,6 +56,7 @@ class PathWardrop:
     loss: float
     largest_slope: float
     kink_distance: float | None
+    ambiguous_gates: int
     clarke_norm: float | None
     paths: int
     method: str
@@ -70,13 +73,14 @@ class PathWardrop:
     @property
     def at_kink(self) -> bool:
         """Whether a ReLU's preactivation is within 1e-6 of zero: the loss need not be smooth here."""
-        return self.kink_distance is not None and self.kink_distance < KINK
+        return self.ambiguous_gates > 0
 
     def row(self) -> dict[str, float]:
         """The report as flat numbers (flags are 0 or 1); what is None, and words, are left out."""
         flags = {"cert_informative": self.cert_informative, "at_kink": self.at_kink}
         flags["global_reading"] = self.global_claim is not None
         values = {f.name: getattr(self, f.name) for f in fields(self)} | flags
+        values["paths"] = float(min(self.paths, _MANY))
         return {k: float(v) for k, v in values.items() if isinstance(v, bool | int | float)}
 
     def __str__(self) -> str:
@@ -104,7 +108,7 @@ class PathWardrop:
         return ("used_gap", self.used_gap), ("norm_gap", self.norm_gap)
 
 
-KINK = 1e-6
+_MANY = 10**300  # a float holds no more
 _READINGS = {
     "linear, full width": "the global minimum of the loss on these samples",
     "frozen gates": "the minimum over free path flows with these gates, and no more",
