@@ -28,7 +28,7 @@ ALLOWED = {
     "sets": {"errors"},
     "play": {"errors", "profile", "sets", "seeding"},
     "data": GROUND,
-    "games": GROUND | {"data"},
+    "games": GROUND | {"data", "solvers.compiled"},  # how loops are compiled, which itself stands on nothing
     "solvers": GROUND | {"games"},
     "evaluators": GROUND | {"games", "solvers"},
     "envs": GROUND | {"games", "data"},
@@ -37,7 +37,7 @@ ALLOWED = {
     "results": GROUND | {"games"},
     "testing": GROUND | {"games", "solvers", "evaluators", "envs", "registry", "data", "agents.dynamics"},
 }
-LIBRARY = set().union(*ALLOWED.values()) - {"agents.dynamics"} | set(ALLOWED)
+LIBRARY = set().union(*ALLOWED.values()) - {"agents.dynamics", "solvers.compiled"} | set(ALLOWED)
 ALLOWED |= {
     "baselines": LIBRARY - {"testing"},
     "agents": (LIBRARY - {"testing"}) | {"baselines"},

@@ -78,6 +78,13 @@ class Costs(ABC):
         A Wardrop equilibrium under marginal costs is a system optimum (Beckmann, McGuire and Winsten 1956).
         """
 
+    def terms(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """The costs as numbers for compiled solvers: coefficients and powers `(E, T)`, and how much of ln x, `(E,)`.
+
+        None where the costs are no such sum: solvers then ask for values.
+        """
+        return None
+
     def check(self, largest: Float[Tensor, " E"], name: str) -> None:
         """Refuses what is no cost on sampled loads from zero to `largest`: a game asks when it is made.
 
@@ -210,6 +217,10 @@ class PowerCosts(Costs):
         power = load.clamp(min=0).unsqueeze(-1) ** p
         return torch.where(a == 0, torch.zeros_like(a), a * power).sum(-1)
 
+    def terms(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        a, p = self.coefficients.cpu().numpy(), self.powers.cpu().numpy()
+        return np.ascontiguousarray(a), np.ascontiguousarray(p), np.zeros(len(a))
+
     def marginal(self) -> PowerCosts:
         return PowerCosts(self.coefficients * (1 + self.powers), self.powers)
 
@@ -257,6 +268,10 @@ class LogCosts(Costs):
 
     def second(self, load: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
         return -1 / load.clamp(min=0) ** 2
+
+    def terms(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        a = np.ascontiguousarray(self.offset.cpu().numpy()[:, None])
+        return a, np.zeros_like(a), np.ones(len(a))
 
     def marginal(self) -> LogCosts:
         return LogCosts(self.offset + 1)
