@@ -31,6 +31,11 @@ GAPS: dict[str, tuple[str, str]] = {
         "is part of the answer)",
         "but for affine maps of balls and shifts off boxes, which have proved bounds",
     ),
+    "wardrop_excess": (
+        "how much could all members of the populations of a congestion game save together, each alone? 0 at a Wardrop "
+        "equilibrium; it bounds how far the potential is above its minimum",
+        "congestion games; on networks over all paths",
+    ),
     "local_deviation_gain": (
         "how much does a move of at most delta truly gain, not to first order only?",
         "nowhere: the best of a grid, a lower bound",

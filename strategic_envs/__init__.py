@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from strategic_envs.evaluators.best_response import best_response
+    from strategic_envs.evaluators.congestion import wardrop_excess
     from strategic_envs.evaluators.deviations import delta_regime, local_deviation_gain
     from strategic_envs.evaluators.gap import Gap
     from strategic_envs.evaluators.gaps import cce_gap, ce_gap, exploitability, nash_conv
@@ -92,10 +93,12 @@ __all__ = [
     "solve_cce",
     "solve_ce",
     "solve_zero_sum",
+    "wardrop_excess",
 ]
 
 _HOME = {
     "evaluators.best_response": ["best_response"],
+    "evaluators.congestion": ["wardrop_excess"],
     "evaluators.deviations": ["delta_regime", "local_deviation_gain"],
     "evaluators.gap": ["Gap"],
     "evaluators.gaps": ["cce_gap", "ce_gap", "exploitability", "nash_conv"],

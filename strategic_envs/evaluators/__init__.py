@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from strategic_envs.evaluators.accumulator import FieldAccumulator
 from strategic_envs.evaluators.best_response import best_response
+from strategic_envs.evaluators.congestion import wardrop_excess
 from strategic_envs.evaluators.deviations import Regime, delta_regime, local_deviation_gain
 from strategic_envs.evaluators.family import FamilyGap
 from strategic_envs.evaluators.gap import Gap
@@ -46,4 +47,5 @@ __all__ = [
     "pgd_accuracy",
     "regret_bound",
     "robustness_curve",
+    "wardrop_excess",
 ]

@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from strategic_envs.errors import InvalidGameError
+from strategic_envs.evaluators.congestion import wardrop_excess
 from strategic_envs.evaluators.expectation import joint_play, tabulate
 from strategic_envs.evaluators.gap import Gap
 from strategic_envs.evaluators.gaps import Gains, ce_gap, gains, independent
 from strategic_envs.evaluators.local import local_cce_gap, local_nash_gap
+from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
@@ -28,7 +30,8 @@ class Report:
     """Named gaps of one play, and what they were measured on.
 
     Args:
-        gaps: The gaps by name: `nash_conv`, `exploitability`, `cce_gap`, `ce_gap`, `local_nash_gap`, `local_cce_gap`.
+        gaps: The gaps by name: `nash_conv`, `exploitability`, `cce_gap`, `ce_gap`, `local_nash_gap`, `local_cce_gap`,
+            `wardrop_excess`.
         utilities: Each player's expected utility; empty for a game without utilities.
         metadata: What a reader must know beside the numbers, such as how a local gap is parameterised.
     """
@@ -69,8 +72,9 @@ def evaluate(
         certify: A tolerance for proved bounds of the global gaps, as in `best_response`.
 
     Returns:
-        `nash_conv`, `exploitability`, `cce_gap` for games with utilities, `ce_gap` for finite ones, and always
-        `local_cce_gap` and `local_nash_gap` (projected; of a distribution, that of its last point).
+        `nash_conv`, `exploitability`, `cce_gap` for games with utilities, `ce_gap` for finite ones,
+        `wardrop_excess` for congestion games of populations, and always `local_cce_gap` and `local_nash_gap`
+        (projected; of a distribution, that of its last point).
 
     Example:
         >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
@@ -96,6 +100,8 @@ def evaluate(
         gaps["cce_gap"] = together.largest()
     if isinstance(game, NormalFormGame):
         gaps["ce_gap"] = ce_gap(game, joint_play(game, play))
+    if isinstance(game, CongestionGame):
+        gaps["wardrop_excess"] = wardrop_excess(game, joint_play(game, play))
     given = dict(local or {})
     metadata: dict[str, str] = {}
     if "local_nash_gap" not in given:

@@ -1,8 +1,8 @@
 """Where the nodes of a network stand in a picture, when nobody says: as far apart as they are along the links.
 
 Stress majorisation (Gansner, Koren and North, "Graph drawing by stress majorization", 2004): positions y minimise
-`sum_{i<j} (|y_i - y_j| - d_ij)^2 / d_ij^2` for the shortest-path distances d, from the classical scaling of d. Nothing is
-drawn at random, so a network always looks the same.
+`sum_{i<j} (|y_i - y_j| - d_ij)^2 / d_ij^2` for the shortest-path distances d, from the classical scaling of d. Nothing
+is drawn at random, so a network always looks the same.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A network as a picture: links as wide as their flows, in the colours of their costs.
 
-It draws on axes that it is given, so that figures (`strategic_envs.plots.flows`) and the frames of an environment are the
-same picture. All shapes are in the units of the layout, where a typical link has length one.
+It draws on axes that it is given, so that figures (`strategic_envs.plots.flows`) and the frames of an environment are
+the same picture. All shapes are in the units of the layout, where a typical link has length one.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def draw_network(axes: Axes, picture: Picture, *, limits: tuple[float, float] | 
     if roads:
         curves = [_aside(c, wider * _LANE + w / 2) for c, w in zip(curves, width, strict=True)]
     order = np.argsort(width, kind="stable")[::-1]  # the thinner above the wider
-    shapes = [_arrow(curves[e], width[e]) for e in order]
+    shapes = [_arrow(curves[e], float(width[e])) for e in order]
     filled = [colours.to_rgba(cost[e]) if used[e] else _EMPTY for e in order]
     edges = "white" if len(place) <= _NAMED else "none"
     axes.add_collection(PolyCollection(shapes, facecolors=filled, edgecolors=edges, linewidths=0.4, zorder=2))
