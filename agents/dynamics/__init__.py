@@ -31,8 +31,10 @@ from strategic_envs.agents.dynamics.optimistic import OptimisticGradient
 from strategic_envs.agents.dynamics.oracle import GameOracle, Oracle
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.agents.dynamics.regret_matching import RegretMatchingPlus
+from strategic_envs.agents.dynamics.replicator import Replicator
 from strategic_envs.agents.dynamics.run import run
 from strategic_envs.agents.dynamics.simultaneous import SimultaneousGradient
+from strategic_envs.agents.dynamics.smith import Smith
 from strategic_envs.agents.dynamics.symplectic import SymplecticGradient
 from strategic_envs.agents.dynamics.trajectory import Trajectory
 from strategic_envs.errors import InvalidSettingError, UnknownNameError
@@ -55,7 +57,9 @@ __all__ = [
     "Oracle",
     "Outcome",
     "RegretMatchingPlus",
+    "Replicator",
     "SimultaneousGradient",
+    "Smith",
     "State",
     "SymplecticGradient",
     "Trajectory",

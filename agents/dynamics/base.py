@@ -20,9 +20,18 @@ from strategic_envs.agents.dynamics.oracle import Oracle
 from strategic_envs.agents.dynamics.outcome import Outcome
 from strategic_envs.errors import CheckpointError, InvalidSettingError
 from strategic_envs.profile import Profile
-from strategic_envs.sets import StrategySet
+from strategic_envs.sets import Simplex, StrategySet
 
-__all__ = ["Dynamic", "State", "check_share", "check_step_size", "keep_rows", "state_from_dict", "state_to_dict"]
+__all__ = [
+    "Dynamic",
+    "State",
+    "check_share",
+    "check_step_size",
+    "keep_rows",
+    "simplices_only",
+    "state_from_dict",
+    "state_to_dict",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +115,19 @@ def check_share(dynamic: Dynamic[Any], name: str, value: object, *, closed: bool
     if not good:
         interval = "(0, 1]" if closed else "(0, 1)"
         raise InvalidSettingError(f"{dynamic.name}: got {name}={value!r}, expected a number in {interval}")
+
+
+def simplices_only(sets: Sequence[StrategySet]) -> str | None:
+    """What `suits` says for a rule on probabilities: which player's set is no simplex; None where all are.
+
+    Example:
+        >>> simplices_only([Simplex(2), Simplex(3)]) is None
+        True
+    """
+    for i, s in enumerate(sets):
+        if not isinstance(s, Simplex):
+            return f"got {s} for player_{i}, expected a Simplex for every player; online_gradient plays on any set"
+    return None
 
 
 def state_to_dict(state: State) -> dict[str, Tensor]:

@@ -16,11 +16,11 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from strategic_envs.agents.dynamics.base import Dynamic, State, check_step_size
+from strategic_envs.agents.dynamics.base import Dynamic, State, check_step_size, simplices_only
 from strategic_envs.agents.dynamics.oracle import Oracle
 from strategic_envs.errors import InvalidSettingError
 from strategic_envs.profile import Profile
-from strategic_envs.sets import Simplex, StrategySet
+from strategic_envs.sets import StrategySet
 
 __all__ = ["Hedge", "HedgeState"]
 
@@ -71,10 +71,7 @@ class Hedge(Dynamic[HedgeState]):
         return cls(math.sqrt(8 * math.log(actions) / horizon) / payoff_range)
 
     def suits(self, sets: Sequence[StrategySet]) -> str | None:
-        for i, s in enumerate(sets):
-            if not isinstance(s, Simplex):
-                return f"got {s} for player_{i}, expected a Simplex for every player; online_gradient plays on any set"
-        return None
+        return simplices_only(sets)
 
     def init(self, x0: Profile, oracle: Oracle) -> HedgeState:
         return HedgeState(x0, scores=x0.map(lambda t: t.clamp(min=0).log()))

@@ -16,11 +16,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from strategic_envs.agents.dynamics.base import Dynamic, State
+from strategic_envs.agents.dynamics.base import Dynamic, State, simplices_only
 from strategic_envs.agents.dynamics.oracle import Oracle
 from strategic_envs.errors import InvalidSettingError
 from strategic_envs.profile import Profile
-from strategic_envs.sets import Simplex, StrategySet
+from strategic_envs.sets import StrategySet
 
 __all__ = ["RegretMatchingPlus", "RegretMatchingState"]
 
@@ -72,10 +72,7 @@ class RegretMatchingPlus(Dynamic[RegretMatchingState]):
             )
 
     def suits(self, sets: Sequence[StrategySet]) -> str | None:
-        for i, s in enumerate(sets):
-            if not isinstance(s, Simplex):
-                return f"got {s} for player_{i}, expected a Simplex for every player; online_gradient plays on any set"
-        return None
+        return simplices_only(sets)
 
     def init(self, x0: Profile, oracle: Oracle) -> RegretMatchingState:
         return RegretMatchingState(x0, regrets=x0, average=x0, time=x0[0].new_zeros(()))
