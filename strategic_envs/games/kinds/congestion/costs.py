@@ -6,6 +6,7 @@ then the Beckmann potential, the sum of their integrals, is convex, and its mini
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
@@ -226,16 +227,17 @@ class PowerCosts(Costs):
 
 
 class LogCosts(Costs):
-    """Costs that grow with the logarithm of the load: `c_e(x) = ln x + offset_e`, minus infinity on an empty resource.
+    """Costs that grow with the logarithm of the load: `c_e(x) = w ln x + offset_e`, minus infinity on an empty resource.
 
-    With one resource an action, the Wardrop equilibrium shares the mass in proportion to `exp(-offset_e)`: the logit
-    rule, and what chemists call an equilibrium of chemical potentials.
+    With one resource an action, the Wardrop equilibrium shares the mass in proportion to `exp(-offset_e / w)`: the
+    logit rule, and what chemists call an equilibrium of chemical potentials.
 
     Args:
         offset: `(E,)`.
+        weight: w > 0, the same for all resources.
 
     Raises:
-        InvalidGameError: If the offsets are not a row of finite numbers.
+        InvalidGameError: If the offsets are not a row of finite numbers, or the weight is not above 0.
 
     Example:
         >>> LogCosts([0.0, 1.0]).value(torch.tensor([1.0, 1.0])).tolist()
@@ -245,10 +247,12 @@ class LogCosts(Costs):
     nonnegative = False
     finite = False
 
-    def __init__(self, offset: Numbers) -> None:
-        self.offset = numbers(offset, "offsets of costs")
+    def __init__(self, offset: Numbers, weight: float = 1.0) -> None:
+        self.offset, self.weight = numbers(offset, "offsets of costs"), float(weight)
         if self.offset.ndim != 1 or not len(self.offset):
             raise InvalidGameError(f"log costs: got offsets of shape {tuple(self.offset.shape)}, expected (resources,)")
+        if not 0 < self.weight < math.inf:
+            raise InvalidGameError(f"log costs: got weight={weight}, expected a finite number above 0")
 
     def __repr__(self) -> str:
         return f"LogCosts({self.size} resources)"
@@ -258,23 +262,25 @@ class LogCosts(Costs):
         return len(self.offset)
 
     def value(self, load: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
-        return load.clamp(min=0).log() + self.offset.to(load)
+        return self.weight * load.clamp(min=0).log() + self.offset.to(load)
 
     def integral(self, load: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
-        return torch.xlogy(load.clamp(min=0), load.clamp(min=0)) + load * (self.offset.to(load) - 1)
+        return self.weight * torch.xlogy(load.clamp(min=0), load.clamp(min=0)) + load * (
+            self.offset.to(load) - self.weight
+        )
 
     def derivative(self, load: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
-        return 1 / load.clamp(min=0)
+        return self.weight / load.clamp(min=0)
 
     def second(self, load: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
-        return -1 / load.clamp(min=0) ** 2
+        return -self.weight / load.clamp(min=0) ** 2
 
     def terms(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         a = np.ascontiguousarray(self.offset.cpu().numpy()[:, None])
-        return a, np.zeros_like(a), np.ones(len(a))
+        return a, np.zeros_like(a), np.full(len(a), self.weight)
 
     def marginal(self) -> LogCosts:
-        return LogCosts(self.offset + 1)
+        return LogCosts(self.offset + self.weight, self.weight)
 
 
 def _rows(values: Sequence[object], what: str) -> list[Tensor]:
