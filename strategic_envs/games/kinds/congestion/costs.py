@@ -227,7 +227,7 @@ class PowerCosts(Costs):
 
 
 class LogCosts(Costs):
-    """Costs that grow with the logarithm of the load: `c_e(x) = w ln x + offset_e`, minus infinity on an empty resource.
+    """Costs that grow with the logarithm of the load: `c_e(x) = w ln x + offset_e`, minus infinity at a load of zero.
 
     With one resource an action, the Wardrop equilibrium shares the mass in proportion to `exp(-offset_e / w)`: the
     logit rule, and what chemists call an equilibrium of chemical potentials.
