@@ -73,6 +73,34 @@ class Flow:
     iterations: int
     history: Float[Tensor, "steps 2"]
 
+    @classmethod
+    def judged(
+        cls,
+        costs: Costs,
+        loads: Float[Tensor, " E"],
+        flows: Sequence[Tensor],
+        path_costs: Sequence[Tensor],
+        outcome: str,
+        history: Float[Tensor, "steps 2"],
+    ) -> Flow:
+        """A flow with its costs and gaps, from what a solver found; the arguments as of the class."""
+        value, gaps = costs.value(loads), flow_gaps(costs, flows, path_costs)
+        return cls(
+            flows=tuple(flows),
+            loads=loads,
+            costs=value,
+            path_costs=tuple(path_costs),
+            total_cost=float((loads * value)[loads > 0].sum()),
+            excess=gaps.excess,
+            relative_gap=gaps.relative,
+            average_excess=gaps.average,
+            used_gap=gaps.used,
+            potential=float(costs.integral(loads).sum()),
+            outcome=outcome,
+            iterations=len(history) - 1,
+            history=history,
+        )
+
     @property
     def converged(self) -> bool:
         """Whether the gap asked for was reached."""

@@ -12,7 +12,9 @@ masses d the field is the gradient of minus the Beckmann potential, coordinate b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -23,6 +25,7 @@ from strategic_envs.errors import InvalidGameError, InvalidStrategyError
 from strategic_envs.games.kinds.congestion.costs import Costs, numbers
 from strategic_envs.games.kinds.congestion.flow import Flow
 from strategic_envs.games.kinds.congestion.incidence import Incidence
+from strategic_envs.games.kinds.congestion.solve import solve
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.known import Known
 from strategic_envs.profile import Profile
@@ -187,6 +190,76 @@ class CongestionGame(Game):
                 f"{self.name}: got flows of {[len(f) for f in flow.flows][:6]} strategies, expected {self._counts[:6]}"
             )
         return Profile((f / f.sum()).clone() for f in flow.flows)
+
+    def wardrop(
+        self,
+        tol: float = 1e-12,
+        method: str = "gp",
+        max_steps: int | None = None,
+        start: Sequence[Tensor] | None = None,
+    ) -> Flow:
+        """A Wardrop equilibrium, with a certificate.
+
+        Args:
+            tol: The relative gap to reach; where costs may be negative, the average excess in units of the largest
+                cost in use, or of 1 if that is more.
+            method: `"gp"`, path-based gradient projection, or `"fw"`, Frank-Wolfe, which is for rough tolerances.
+            max_steps: The most passes or steps; when not given, 10,000.
+            start: Shares to start from; even shares when not given.
+
+        Returns:
+            The flow, its gaps and how the method ended. What was not reached is said there and is no error.
+
+        Raises:
+            InvalidSettingError: If the tolerance or the number of steps is negative.
+            UnknownNameError: If there is no such method.
+            InvalidStrategyError: If the start is no profile of the game, or leaves a resource empty that costs minus
+                infinity then.
+
+        Example:
+            >>> from strategic_envs.games.kinds.congestion.costs import PowerCosts
+            >>> costs = PowerCosts.affine([0.0, 1.0], [1.0, 0.0])
+            >>> pigou = CongestionGame([1.0], [[[0], [1]]], costs=costs, name="pigou")
+            >>> pigou.wardrop().loads.tolist(), pigou.system_optimum().loads.tolist(), pigou.price_of_anarchy()
+            ([0.0, 1.0], [0.5, 0.5], 1.3333333333333333)
+        """
+        return solve(self, tol=tol, method=method, max_steps=max_steps, start=start)
+
+    def system_optimum(
+        self,
+        tol: float = 1e-12,
+        method: str = "gp",
+        max_steps: int | None = None,
+        start: Sequence[Tensor] | None = None,
+    ) -> Flow:
+        """Flows of least total cost: a Wardrop equilibrium under marginal costs. Arguments as of `wardrop`.
+
+        Returns:
+            Flows with the costs that members pay; the potential is the total cost, and the gaps are those under
+            marginal costs, so `excess` bounds how far the total cost is above the least.
+
+        Raises:
+            InvalidGameError: If marginal costs decrease: then the total cost is not convex.
+        """
+        flow = self.marginal().wardrop(tol, method, max_steps, start)
+        costs = self.costs.value(flow.loads)
+        paths = self.split(self.incidence.path_costs(costs))
+        total = float(_product(flow.loads, costs).sum())
+        return replace(flow, costs=costs, path_costs=paths, total_cost=total)
+
+    def price_of_anarchy(self, tol: float = 1e-12) -> float:
+        """The total cost of a Wardrop equilibrium over the least total cost. All equilibria cost the same.
+
+        Raises:
+            InvalidGameError: If costs may be negative: a ratio of them says nothing.
+        """
+        if not self.costs.nonnegative:
+            raise InvalidGameError(
+                f"{self.name}: got costs that may be negative, and a ratio of such costs says nothing: compare the "
+                "total costs of wardrop() and system_optimum()"
+            )
+        worst, least = self.wardrop(tol).total_cost, self.system_optimum(tol).total_cost
+        return worst / least if least > 0 else 1.0 if worst == 0 else math.inf
 
     def marginal(self) -> CongestionGame:
         """The same game under marginal costs: its Wardrop equilibria are this game's system optima."""
