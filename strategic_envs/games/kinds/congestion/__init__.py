@@ -12,6 +12,7 @@ __all__ = [
     "CongestionGame",
     "Costs",
     "Flow",
+    "FunctionCosts",
     "Gaps",
     "Incidence",
     "LogCosts",
