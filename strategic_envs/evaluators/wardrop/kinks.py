@@ -24,7 +24,7 @@ _FEW = 64
 
 
 class Kinks(NamedTuple):
-    """Where the preactivations of ReLUs are: the smallest absolute value (None without ReLU), and how many are at zero."""
+    """The smallest `|preactivation|` of a ReLU, None without ReLU; and how many of them are at zero."""
 
     distance: float | None
     ambiguous: int

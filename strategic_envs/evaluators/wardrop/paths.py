@@ -69,6 +69,7 @@ def path_wardrop(
         InvalidSettingError: If `paths`, `tau` or `draws` makes no sense, or there are too many paths to list.
 
     Example:
+        >>> import torch
         >>> net = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 1, bias=False))
         >>> for p in net.parameters():
         ...     _ = nn.init.zeros_(p)
@@ -137,8 +138,8 @@ def _claim(net: LayeredNet, exact: bool, kinks: int, clarke: float | None, notes
         notes.append(f"not smooth here: {kinks} gates are at their kink, and a slope seen does not say 'not critical'")
     elif kinks:
         notes.append(
-            f"{kinks} gates are at their kink: the shortest gradient with such gates open in part is {clarke:.3g} long; "
-            "the gaps are those of the gates as they are"
+            f"{kinks} gates are at their kink: the shortest gradient with these open in part is {clarke:.3g} long; the "
+            "gaps are those of the gates as they are"
         )
     elif exact:
         return "frozen gates"
