@@ -95,7 +95,7 @@ class NormalFormGame(Game):
         """The number of actions of each player."""
         return self.dims
 
-    def payoffs_of(self, actions: Sequence[Int[Tensor, "*batch"]]) -> Float[Tensor, "*batch n"]:
+    def payoffs_of(self, actions: Sequence[Int[Tensor, "..."]]) -> Float[Tensor, "*batch n"]:
         """What everybody gets at joint actions; works where the table of all payoffs would be too large, too.
 
         Args:
