@@ -17,7 +17,8 @@ Rows = list[dict[str, Any]]
 
 GAPS = {"exploitability": "exploitability", "local_nash_gap": "local Nash gap", "local_cce_gap": "local CCE gap"}
 """What is drawn, one panel each, and what the panel calls it."""
-
+BESIDE = {"path_gap": "path gap", "layer_excess": "largest excess of a layer"}
+"""What is drawn too where every row has it."""
 
 _FLOOR = 1e-9  # smaller gaps are drawn here: such as those that are zero, or negative, as local CCE gaps may be
 
@@ -65,7 +66,7 @@ def draw_curves(folder: Path) -> list[Path]:
 
 
 def curve_panels(agents: Mapping[str, list[Rows]], title: str) -> Figure:
-    """One panel a gap, with a line for each agent.
+    """One panel a gap, and one for each of `BESIDE` that there is, with a line for each agent.
 
     Args:
         agents: By agent, one list of rows a seed.
@@ -73,8 +74,10 @@ def curve_panels(agents: Mapping[str, list[Rows]], title: str) -> Figure:
     """
     from strategic_envs import plots
 
-    figure, panels = plots.new_figure(1, len(GAPS), width=5.2, height=4.0)
-    for axes, (gap, label) in zip(panels, GAPS.items(), strict=True):
+    every = [row for runs in agents.values() for rows in runs for row in rows]
+    shown = {**GAPS, **{name: label for name, label in BESIDE.items() if all(name in row for row in every)}}
+    figure, panels = plots.new_figure(1, len(shown), width=5.2, height=4.0)
+    for axes, (gap, label) in zip(panels, shown.items(), strict=True):
         series, levels = _series(agents, gap), _levels(agents, gap)
         plots.draw_curves(axes, series, title=title, xlabel="steps", ylabel=label, levels=levels, floor=_FLOOR)
         if series:

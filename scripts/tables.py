@@ -39,6 +39,15 @@ FIGURE_LEGEND = {
     "one period; negative where cuts are punished",
     "deviation_gain": "relative change of the deviator's discounted profit by this cut",
     "deviation_unprofitable": "the share of cases in which the cut lowers it",
+    "layer_gap": "of the layers of a network as players, the largest derivative of the loss in a weight: 0 where every "
+    "layer's own game is in Wardrop equilibrium given the others",
+    "layer_excess": "the largest of the layers' excess costs, which bounds what a linear or a last layer can gain "
+    "within the total size of the weights that leave each unit",
+    "path_gap": "the largest cost of a path through the network: 0 at a Wardrop equilibrium of its paths, which for a "
+    "linear network that is wide enough is a global minimum, and for ReLU (gates frozen) is not",
+    "norm_gap": "the same as a correlation from 0 to 1; read it beside path_gap, which is small wherever the loss is",
+    "identity_error": "how far weight times derivative is from the sum over the paths through it, which should be "
+    "rounding: if not, the other numbers are not to be trusted",
 }
 """What the columns mean that only some games have."""
 

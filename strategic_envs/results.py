@@ -54,6 +54,11 @@ FIGURE_COLUMNS = (
     "rival_response",
     "deviation_gain",
     "deviation_unprofitable",
+    "layer_gap",
+    "layer_excess",
+    "path_gap",
+    "norm_gap",
+    "identity_error",
 )
 """What rows about some games have beside: a leaderboard has such a column if a row of it does."""
 

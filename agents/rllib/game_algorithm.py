@@ -27,6 +27,7 @@ from strategic_envs.agents.rllib.game_config import GameConfig
 from strategic_envs.agents.rllib.judge import judge
 from strategic_envs.agents.rllib.oracle import RLlibOracle
 from strategic_envs.agents.rllib.tasks.base import Play
+from strategic_envs.data.weights import INITIAL_FILE, WEIGHTS_FILE, write_weights
 from strategic_envs.evaluators.accumulator import FieldAccumulator
 from strategic_envs.profile import Profile
 
@@ -206,9 +207,13 @@ class GameAlgorithm(Algorithm):
         return super().from_checkpoint(folder, filesystem, **kwargs)
 
     def save_to_path(self, path: str | Path | None = None, **kwargs: Any) -> str:
-        """Writes a checkpoint and its description; returns the folder."""
+        """Writes a checkpoint and its description, a network's weights also by name; returns the folder."""
         folder = super().save_to_path(path, **kwargs)
         if kwargs.get("filesystem") is None and Path(folder).is_dir():
+            for name, x in ((WEIGHTS_FILE, self.point()), (INITIAL_FILE, self._first)):
+                weights = self.task.named_weights(x)
+                if weights:
+                    write_weights(Path(folder) / name, weights)
             write_metadata(folder, self.about())
         return folder
 

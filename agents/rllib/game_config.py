@@ -40,6 +40,7 @@ class GameConfig(AlgorithmConfig):
         self.start: Sequence[Sequence[float]] | None = None
         self.entropy: float | Sequence[float] | None = None
         self.exploring_starts: float | None = None
+        self.wardrop: bool | None = None
         self.num_env_runners = 0
         self.num_learners = 0
         self.seed = 0
@@ -59,6 +60,7 @@ class GameConfig(AlgorithmConfig):
         start: Sequence[Sequence[float]] = NotProvided,  # pyright: ignore[reportArgumentType]
         entropy: float | Sequence[float] | None = NotProvided,  # pyright: ignore[reportArgumentType]
         exploring_starts: float | None = NotProvided,  # pyright: ignore[reportArgumentType]
+        wardrop: bool | None = NotProvided,  # pyright: ignore[reportArgumentType]
         **kwargs: Any,
     ) -> Any:
         """Sets what is learnt and from how much play; what is not given keeps its value.
@@ -78,6 +80,8 @@ class GameConfig(AlgorithmConfig):
             entropy: In turn-based games, the weight of a player's own entropy, which it ascends beside its utility; or
                 `(first, last, steps)`, how it falls. Gaps are of the game without it.
             exploring_starts: In turn-based games, the share of sampled games that start at any state.
+            wardrop: Where layers are players, whether every evaluation also measures the network's Wardrop gaps
+                (`strategic_envs.evaluators.figures.wardrop_figures`); they can cost more than the training.
             **kwargs: Those of `AlgorithmConfig.training`; `minibatch_size` is the number of rows of data in an
                 iteration's minibatch where layers are players (0: all rows).
         """
@@ -94,6 +98,7 @@ class GameConfig(AlgorithmConfig):
             start=start,
             entropy=entropy,
             exploring_starts=exploring_starts,
+            wardrop=wardrop,
         )
         steps = self.steps_per_iteration
         if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
@@ -161,6 +166,7 @@ class GameConfig(AlgorithmConfig):
             start=self.start,
             entropy=self.entropy,
             exploring_starts=self.exploring_starts,
+            wardrop=self.wardrop,
         )
 
     def trained_game(self) -> Any:

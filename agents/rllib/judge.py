@@ -38,8 +38,8 @@ def judge(task: Task, x: Profile, accumulator: FieldAccumulator, history: Sequen
     Returns:
         `exploitability`, `nash_conv`, `cce_gap`, `local_nash_gap`, `local_cce_gap`, each with a companion `_exact`
         (1.0 or 0.0), `utility_i` of each player, and what the CCE gap and the local gaps are about (`cce_gap_of`,
-        `local_gap_by`), and the figures that the game has beside (`figures`). No value is
-        null; at a play whose utilities are not finite numbers, every gap is `inf`.
+        `local_gap_by`), and the figures that the game has beside (`figures`) or that an option of the task asks for. No
+        value is null; at a play whose utilities are not finite numbers, every gap is `inf`.
     """
     modules = task.load(x.detach().to("cpu"))
     if not task.judgeable(modules):
@@ -75,4 +75,5 @@ def judge(task: Task, x: Profile, accumulator: FieldAccumulator, history: Sequen
         "local_gap_by": task.parameterisation,
         **{f"utility_{i}": u for i, u in enumerate(now.utilities)},
         **figures(task.game, play),
+        **task.figures(modules),
     }

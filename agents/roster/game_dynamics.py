@@ -25,6 +25,7 @@ TASK: dict[str, Any] = {
     "start": None,
     "entropy": None,
     "exploring_starts": None,
+    "wardrop": None,
 }
 """What a task is told; None leaves it to the kind of game."""
 OURS = ("iterations", "evaluate_every")

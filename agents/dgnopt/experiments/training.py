@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ class Epoch:
         accuracy: The share of test samples that are classified correctly.
         seconds: Wall time of training up to here, in seconds; evaluation is not counted.
         cpu_seconds: The same, of the processor.
+        metrics: What else was measured of the network here, by name.
     """
 
     epoch: float
@@ -43,6 +44,7 @@ class Epoch:
     accuracy: float
     seconds: float
     cpu_seconds: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,16 @@ class Run:
         """Wall time of training, in seconds, until the test accuracy is at least `mark`; None if it never is."""
         return next((row.seconds for row in self.rows if row.accuracy >= mark), None)
 
+    def metric(self, name: str) -> tuple[list[float], list[float]]:
+        """The epochs of the rows in which this was measured, and what it was: as `plots.draw_curves` takes them.
+
+        Example:
+            >>> Run("sgd", {}, 0, (Epoch(1, 1.2, 0.7, 2.0, 2.0, {"path_gap": 0.1}),), "finished").metric("path_gap")
+            ([1], [0.1])
+        """
+        rows = [row for row in self.rows if name in row.metrics]
+        return [row.epoch for row in rows], [row.metrics[name] for row in rows]
+
     def record(self) -> dict[str, Any]:
         """The run in JSON's types; `Run.restore` reads it."""
         return {**asdict(self), "settings": dict(self.settings)}
@@ -127,6 +139,7 @@ def fit(
     threads: int | None = None,
     device: str | torch.device = "cpu",
     per_epoch: int = 1,
+    metrics: Callable[[nn.Module], Mapping[str, float]] | None = None,
 ) -> Run:
     """Trains a network for classification.
 
@@ -144,6 +157,8 @@ def fit(
         threads: Threads of torch; as they are if not given.
         device: Where to compute.
         per_epoch: How many rows an epoch has.
+        metrics: What else to measure of the network for every row, such as `wardrop_metrics` of the same folder gives;
+            its time is not counted.
 
     Returns:
         The run. A loss, an update or an output that is not finite ends it with the outcome `diverged`.
@@ -188,7 +203,8 @@ def fit(
             if not (sound and finite and math.isfinite(loss)):
                 outcome = "diverged"
                 break
-            rows.append(Epoch(done / sampler.batches_per_epoch, loss, accuracy, wall, cpu))
+            more = {} if metrics is None else dict(metrics(module))
+            rows.append(Epoch(done / sampler.batches_per_epoch, loss, accuracy, wall, cpu, more))
             if mark is not None and accuracy >= mark:
                 break
     return Run(how.name, {**how.defaults, **(settings or {})}, seed, tuple(rows), outcome)

@@ -84,7 +84,8 @@ class Task(ABC):
     Class attributes: `parameterisation` names what the strategies are, for tables; `fields` lists the ways the
     gradient can be computed, the default first; `step_size` is a dynamic's when none is given; `derivatives` lists what
     else than the field there is, of what `closed_form` gives; `regularises` says whether players may ascend more than
-    their own utility (`Regularisation`).
+    their own utility (`Regularisation`), `networks` whether the profile is a network's weights, whose Wardrop gaps may
+    be measured.
     """
 
     parameterisation: ClassVar[str]
@@ -92,6 +93,7 @@ class Task(ABC):
     step_size: ClassVar[float]
     derivatives: ClassVar[tuple[str, ...]] = ()
     regularises: ClassVar[bool] = False
+    networks: ClassVar[bool] = False
 
     def __init__(self, game: Any, options: Options) -> None:
         self.game = game
@@ -107,6 +109,11 @@ class Task(ABC):
             raise InvalidSettingError(
                 f"{game.name}: got entropy={options.entropy!r} and exploring_starts={options.exploring_starts!r}, "
                 "which only turn-based games have: leave them out"
+            )
+        if options.wardrop and not self.networks:
+            raise InvalidSettingError(
+                f"{game.name}: got wardrop=True, but a network's Wardrop gaps are of games whose players are its "
+                "layers, such as layers_v0: leave it out"
             )
 
     @cached_property
@@ -267,6 +274,14 @@ class Task(ABC):
     def point(self, modules: Sequence[TorchRLModule]) -> Profile | None:
         """The strategies as points of the game's own sets, which a run remembers; None for networks and weights."""
         return None
+
+    def figures(self, modules: Sequence[TorchRLModule]) -> dict[str, float]:
+        """What else is measured when play is judged, because an option asks for it."""
+        return {}
+
+    def named_weights(self, x: Profile) -> dict[str, Tensor]:
+        """The parameters x as the tensors of one network by name, which a checkpoint keeps; none where it is none."""
+        return {}
 
     def judgeable(self, modules: Sequence[TorchRLModule]) -> bool:
         """Whether the players' utilities are finite numbers here."""

@@ -17,7 +17,9 @@ from strategic_envs.agents.rllib.modules import Coordinates, flat_parameters
 from strategic_envs.agents.rllib.tasks.base import Draw, Options, Task
 from strategic_envs.agents.rllib.tasks.coordinates import vector_spec
 from strategic_envs.errors import InvalidSettingError
+from strategic_envs.evaluators.figures import wardrop_figures
 from strategic_envs.games.kinds.dynamic import DynamicGame
+from strategic_envs.games.kinds.stages import named_weights
 from strategic_envs.play import Independent
 from strategic_envs.profile import Profile
 
@@ -32,6 +34,7 @@ class LayersTask(Task):
     parameterisation: ClassVar[str] = "weights"
     step_size: ClassVar[float] = 0.1
     fields: tuple[str, ...] = ("exact",)
+    networks: ClassVar[bool] = True
     derivatives: ClassVar[tuple[str, ...]] = ("jvp", "vjp", "welfare_gradient")  # matrices would be too large
     game: DynamicGame
 
@@ -73,6 +76,12 @@ class LayersTask(Task):
 
     def judgeable(self, modules: Sequence[TorchRLModule]) -> bool:
         return bool(self.game.utilities(self._weights(modules)).isfinite().all())
+
+    def figures(self, modules: Sequence[TorchRLModule]) -> dict[str, float]:
+        return wardrop_figures(self.game, self._weights(modules)) if self.options.wardrop else {}
+
+    def named_weights(self, x: Profile) -> dict[str, Tensor]:
+        return named_weights(self.game.stages, x)
 
     def play(self, modules: Sequence[TorchRLModule]) -> Independent:
         return Independent.pure(self._weights(modules))

@@ -28,6 +28,7 @@ class Options:
         entropy: The weight of own entropy, or how it falls, and
         exploring_starts: the share of games that start anywhere: see `Regularisation`.
         objective: What a player ascends: its `"own"` utility, or `"welfare"`, the sum of everybody's.
+        wardrop: Whether judging also measures the network's Wardrop gaps, where layers are players.
     """
 
     seed: int = 0
@@ -41,6 +42,7 @@ class Options:
     entropy: float | Sequence[float] | None = None
     exploring_starts: float | None = None
     objective: str = "own"
+    wardrop: bool | None = None
 
     def __post_init__(self) -> None:
         self.regularisation()
@@ -56,6 +58,8 @@ class Options:
             raise InvalidSettingError(f"strategy: got {self.strategy!r}, expected 'logits', 'coordinates' or 'network'")
         if self.objective not in ("own", "welfare"):
             raise InvalidSettingError(f"objective: got {self.objective!r}, expected 'own' or 'welfare'")
+        if self.wardrop not in (None, True, False):
+            raise InvalidSettingError(f"wardrop: got {self.wardrop!r}, expected true or false")
 
     def regularisation(self) -> Regularisation:
         """What is ascended beside own utility."""

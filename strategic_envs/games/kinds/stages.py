@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -31,6 +32,7 @@ __all__ = [
     "State",
     "draw_weights",
     "load_weights",
+    "named_weights",
     "with_weights",
 ]
 
@@ -275,3 +277,26 @@ def load_weights(stages: Sequence[GameStage], module: nn.Module, name: str) -> l
         )
     flat = torch.cat([parameters[place].reshape(-1) for place in places])
     return list(flat.split([d for stage in stages for d in stage.dims]))
+
+
+def named_weights(stages: Sequence[GameStage], weights: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The players' parameters in their own shapes, by the names that the network's own module gives them.
+
+    Args:
+        stages: The stages.
+        weights: The flat weights of each player, `(d,)`.
+
+    Example:
+        >>> stage = Stage((nn.Linear(2, 1),), Chain(()), names=("0: Linear",))
+        >>> named_weights([stage], [torch.tensor([1.0, 2.0, 3.0])])
+        {'0.weight': tensor([[1., 2.]]), '0.bias': tensor([3.])}
+    """
+    players = [(name, shape) for stage in stages for name, shape in zip(stage.names, stage.shapes, strict=True)]
+    found: dict[str, Tensor] = {}
+    for i, ((label, shapes), flat) in enumerate(zip(players, weights, strict=True)):
+        prefix = re.sub(r": \w+", "", label) or f"player_{i}"
+        if any(f"{prefix}.{name}" in found for name in shapes):
+            prefix = f"{prefix} (player {i})"
+        parts = flat.split([size.numel() for size in shapes.values()])
+        found |= {f"{prefix}.{name}": p.view(size) for (name, size), p in zip(shapes.items(), parts, strict=True)}
+    return found
