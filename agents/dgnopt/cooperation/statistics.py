@@ -22,6 +22,7 @@ from strategic_envs.games.networks import Unit
 __all__ = ["Moments", "Pair", "fits"]
 
 Pair = tuple[str, str]  # the names of two layers
+_PIECE = 16  # samples whose patches are laid out at once
 _Notes = tuple[Tensor, Tensor, int]  # sums of A and of B, and of how many samples
 _Seen = tuple[Unit, Tensor, Tensor]  # a layer, what it read, and its cotangent
 
@@ -41,6 +42,12 @@ def fits(u: Unit, v: Unit, h_u: Float[Tensor, "samples ..."], h_v: Float[Tensor,
     if not (is_kronecker(u) and is_kronecker(v) and u.kind == v.kind):
         return False
     return _grid(u, h_u) == _grid(v, h_v)
+
+
+def _rows(unit: Unit, a: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
+    """What a layer was given as two matrices, a row a sample and location."""
+    dtype = next(unit.module.parameters()).dtype
+    return patches(unit, a).flatten(0, 1).to(dtype), locations(unit, h).flatten(0, 1).to(dtype)
 
 
 def _grid(unit: Unit, h: Tensor) -> tuple[int, ...]:
@@ -90,31 +97,35 @@ class Moments:
 
     def _take(self) -> None:
         """Adds up all pairs whose two layers have both seen a batch, and lets go of what no pair waits for."""
-        rows: dict[tuple[str, int], tuple[Tensor, Tensor]] = {}
+        waiting: dict[int, list[Pair]] = {}  # by batch
         for pair in self._known:
-            both = range(self._taken.get(pair, 0), min(len(self._held.get(name, ())) for name in pair))
-            for k in both:
-                self._add(pair, k, rows)
-            self._taken[pair] = max(both.stop, both.start)
+            first, ready = self._taken.get(pair, 0), min(len(self._held.get(name, ())) for name in pair)
+            for k in range(first, ready):
+                waiting.setdefault(k, []).append(pair)
+            self._taken[pair] = max(first, ready)
+        for k, pairs in waiting.items():
+            self._add(pairs, k)
         for name, seen in self._held.items():
             done = min(self._taken[pair] for pair in self._known if name in pair)
             seen[:done] = [None] * done
 
-    def _add(self, pair: Pair, k: int, rows: dict[tuple[str, int], tuple[Tensor, Tensor]]) -> None:
-        """One pair in batch k; `rows` keeps what its layers were given, as matrices, for other pairs."""
-        (u, _, h_u), (v, _, h_v) = (self._seen(name, k) for name in pair)
-        if not fits(u, v, h_u, h_v):
-            return
-        for name in pair:
-            if (name, k) not in rows:
-                unit, a, h = self._seen(name, k)
-                dtype = next(unit.module.parameters()).dtype
-                rows[name, k] = patches(unit, a).flatten(0, 1).to(dtype), locations(unit, h).flatten(0, 1).to(dtype)
-        (a_u, b_u), (a_v, b_v) = rows[pair[0], k], rows[pair[1], k]
-        samples = len(h_u)
-        note = (a_u.mT @ a_v, b_u.mT @ b_v * (samples / len(b_u)), samples)
-        old = self._notes.get(pair)
-        self._notes[pair] = note if old is None else (old[0] + note[0], old[1] + note[1], old[2] + note[2])
+    def _add(self, pairs: list[Pair], k: int) -> None:
+        """Some pairs in batch k, a few samples at a time: all patches of a batch would be the peak of the memory."""
+        pairs = [pair for pair in pairs if fits(*(self._seen(name, k)[0] for name in pair), *self._written(pair, k))]
+        seen = {name: self._seen(name, k) for pair in pairs for name in pair}
+        samples = max((len(h) for _, _, h in seen.values()), default=0)
+        for first in range(0, samples, _PIECE):
+            part, count = slice(first, first + _PIECE), min(_PIECE, samples - first)
+            rows = {name: _rows(unit, a[part], h[part]) for name, (unit, a, h) in seen.items()}
+            for pair in pairs:
+                (a_u, b_u), (a_v, b_v) = (rows[name] for name in pair)
+                note = (a_u.mT @ a_v, b_u.mT @ b_v * (count / len(b_u)), count)
+                old = self._notes.get(pair)
+                self._notes[pair] = note if old is None else (old[0] + note[0], old[1] + note[1], old[2] + note[2])
+
+    def _written(self, pair: Pair, k: int) -> tuple[Tensor, Tensor]:
+        u, v = (self._seen(name, k)[2] for name in pair)
+        return u, v
 
     def _seen(self, name: str, k: int) -> _Seen:
         seen = self._held[name][k]
