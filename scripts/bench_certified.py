@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Prints the figures."""
     options = parse(__doc__, argv)
     figures = f1_at_the_origin()
-    for name in [n for n in se.list_games() if n not in LARGE]:
+    for name in [n for n in se.list_games(files=False) if n not in LARGE]:
         game = se.game(name)
         if not isinstance(game, Game) or isinstance(game, NormalFormGame) or max(game.dims) > 4:
             continue

@@ -1,7 +1,8 @@
 """The catalogue: every game of this folder, by name.
 
 A module of `strategic_envs.games` offers its games in a dictionary `GAMES` from name to factory. The modules are
-discovered, so a new file is a new entry and no list needs a line.
+discovered, so a new file is a new entry and no list needs a line. Names that it repeats in `READS_FILES` are games that
+nobody can build without files of their own.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Callable, Mapping
+from types import ModuleType
 from typing import Any
 
 from strategic_envs import games
 from strategic_envs.errors import InvalidGameError, UnknownNameError
 
-__all__ = ["factories", "game", "list_games"]
+__all__ = ["factories", "game", "list_games", "reads_files"]
 
 
 @functools.cache
@@ -31,25 +33,42 @@ def factories() -> Mapping[str, Callable[..., Any]]:
         True
     """
     found: dict[str, Callable[..., Any]] = {}
-    for module in pkgutil.iter_modules(games.__path__):
-        if module.ispkg or module.name == "catalogue":
-            continue
-        offered = getattr(importlib.import_module(f"{games.__name__}.{module.name}"), "GAMES", {})
-        for name, factory in offered.items():
+    for module in _modules():
+        for name, factory in getattr(module, "GAMES", {}).items():
             if name in found:
                 raise InvalidGameError(f"two modules of the catalogue offer a game {name!r}: rename one of them")
             found[name] = factory
     return dict(sorted(found.items()))
 
 
-def list_games() -> list[str]:
-    """The names of all games of the catalogue, sorted.
+@functools.cache
+def reads_files() -> frozenset[str]:
+    """The names of the games that are made from a user's files, such as road networks.
+
+    Example:
+        >>> "sioux_falls" in reads_files()
+        True
+    """
+    return frozenset(name for module in _modules() for name in getattr(module, "READS_FILES", ()))
+
+
+@functools.cache
+def _modules() -> tuple[ModuleType, ...]:
+    found = (m.name for m in pkgutil.iter_modules(games.__path__) if not m.ispkg and m.name != "catalogue")
+    return tuple(importlib.import_module(f"{games.__name__}.{name}") for name in found)
+
+
+def list_games(*, files: bool = True) -> list[str]:
+    """The names of the games of the catalogue, sorted.
+
+    Args:
+        files: Whether games are among them that are made from a user's files.
 
     Example:
         >>> [name for name in list_games() if name.startswith("matching")]
         ['matching_pennies', 'matching_pennies_box']
     """
-    return list(factories())
+    return [name for name in factories() if files or name not in reads_files()]
 
 
 def game(name: str, /, **options: Any) -> Any:

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from strategic_envs.errors import UnknownNameError
-from strategic_envs.games.catalogue import factories, game
+from strategic_envs.games.catalogue import factories, game, reads_files
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.sets import Ball, Box, Polytope, Product, Simplex, StrategySet, Torus
@@ -60,6 +60,8 @@ def describe_game(name: str) -> GameDescription:
         for p in inspect.signature(factory).parameters.values()
     ):
         return GameDescription(name, None, (), "", "needs options", summary)
+    if name in reads_files():
+        return GameDescription(name, None, (), "", "needs files", summary)
     found = game(name)
     if not isinstance(found, VIGame):
         return GameDescription(name, getattr(found, "n_players", None), (), "", "", summary)

@@ -80,7 +80,7 @@ def test_known_equilibria_are_certified_to_a_millionth(name: str, options: dict[
 
 def small_games() -> list[str]:
     names = []
-    for name in se.list_games():
+    for name in se.list_games(files=False):
         if name in ("layers", "adversarial_digits", "gan_ring", "gan_grid"):  # large, or they read data
             continue
         game = se.game(name)
