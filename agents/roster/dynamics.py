@@ -51,6 +51,8 @@ _MORE: Mapping[str, Presets] = {
         "larger_number_v0": _EXACT,
         "tic_tac_toe_v0": _EXACT,
     },
+    "replicator": {"larger_number_v0": _EXACT},  # noise would look like a step that is regretted
+    "smith": {"larger_number_v0": _EXACT},
 }
 
 _REFUSED: Mapping[str, Mapping[str, str]] = {

@@ -198,7 +198,7 @@ def test_what_is_no_checkpoint_is_refused(path: str, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("ray_session")
 @pytest.mark.parametrize("environment", list_environments())
 def test_every_dynamic_trains_every_environment_that_it_does_not_refuse(environment: str) -> None:
-    simplices = dict.fromkeys(("hedge", "regret_matching_plus"), "rock_paper_scissors")
+    simplices = dict.fromkeys(("hedge", "regret_matching_plus", "replicator", "smith"), "rock_paper_scissors")
     game = {**simplices, "cooperative_gradient": "chicken"}
     for name in (n for n, a in agents().items() if n not in NAMED and isinstance(a, DynamicsAgent | PopulationAgent)):
         if agent(name).refuses(environment) is None:
