@@ -1,7 +1,8 @@
 """The one function all global gaps stand on: the best that a player can do against given play.
 
-Exact for finite games (normal form, turn-based, Markov) and for games that bring their own `best_response`; numeric,
-and marked so, for other games with utilities. To teach it a new kind of game, register a function on `best_response`.
+Exact for finite games (normal form, turn-based, Markov), nonatomic congestion games and games that bring their own
+`best_response`; numeric, and marked so, for other games with utilities. To teach it a new kind of game, register a
+function on `best_response`.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import torch
 from torch import Tensor
 
 from strategic_envs.errors import InvalidGameError, InvalidStrategyError
+from strategic_envs.evaluators.congestion import mean_costs
 from strategic_envs.evaluators.expectation import joint_play, merged_policy, tabulate
 from strategic_envs.evaluators.numeric import improve, maximise, refine
+from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
@@ -24,7 +27,7 @@ from strategic_envs.play import BestResponse, Empirical, Independent
 from strategic_envs.profile import Profile
 from strategic_envs.seeding import torch_stream
 
-__all__ = ["all_responses", "best_response"]
+__all__ = ["all_responses", "best_response", "population_responses"]
 
 _GLOBAL_DIMENSION = 32  # above this many own dimensions no search is called global: the present strategy is improved
 _ROWS = 2**18  # profiles evaluated in one call
@@ -47,9 +50,10 @@ def best_response(game: object, player: int, play: object, certify: float | None
             (docs/certificates.md); kinds that are exact anyway ignore it.
 
     Returns:
-        The response and what it pays, float64. Exact for normal-form, turn-based and Markov games and for games with a
-        `best_response(player, play)` method of their own. Otherwise `exact=False`: a search from a grid, random points
-        and the player's own points in up to 32 dimensions, and an improvement of the player's own points above.
+        The response and what it pays, float64. Exact for normal-form, turn-based, Markov and nonatomic congestion
+        games and for games with a `best_response(player, play)` method of their own. Otherwise `exact=False`: a search
+        from a grid, random points and the player's own points in up to 32 dimensions, and an improvement of the
+        player's own points above.
 
     Raises:
         InvalidGameError: If this kind of game has no utilities.
@@ -83,6 +87,29 @@ def _(game: NormalFormGame, player: int, play: object, certify: float | None = N
     payoffs = joint.weights @ game.deviation_payoffs(joint.points, player)
     action = int((payoffs == payoffs.max()).nonzero()[0])  # ties go to the lowest action
     return _exactly(torch.eye(len(payoffs), dtype=torch.float64)[action], float(payoffs[action]))
+
+
+@best_response.register(CongestionGame)
+def _(game: CongestionGame, player: int, play: object, certify: float | None = None) -> BestResponse:
+    _check_player(game, player)
+    return population_responses(game, joint_play(game, play))[player]
+
+
+def population_responses(game: CongestionGame, play: Empirical) -> list[BestResponse]:
+    """The best strategy of a member of each population against joint play, at the expected costs that it makes.
+
+    A member does not move the loads: the play of its own population counts as much as that of the others.
+
+    Example:
+        >>> from strategic_envs.games.kinds.congestion import PowerCosts
+        >>> pigou = CongestionGame([1.0], [[[0], [1]]], costs=PowerCosts.affine([0.0, 1.0], [1.0, 0.0]))
+        >>> reply = population_responses(pigou, Empirical.pure(pigou.profile([0.5, 0.5])))[0]
+        >>> reply.strategy.tolist(), reply.value
+        ([0.0, 1.0], -0.5)
+    """
+    paths = game.split(game.incidence.path_costs(mean_costs(game, play)))
+    best = [(len(c), int((c == c.min()).nonzero()[0]), -float(c.min())) for c in paths]  # ties: the lowest strategy
+    return [_exactly(torch.eye(count, dtype=torch.float64)[action], value) for count, action, value in best]
 
 
 @best_response.register(MarkovGame)

@@ -19,7 +19,7 @@ from strategic_envs.evaluators.gap import Gap
 from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.play import Empirical
 
-__all__ = ["congestion_figures", "wardrop_excess"]
+__all__ = ["congestion_figures", "mean_costs", "wardrop_excess"]
 
 _ENTRIES = 2**22  # numbers in one call
 
@@ -53,12 +53,12 @@ def wardrop_excess(game: object, play: object) -> Gap:
             "of atomic players the gain by a best response is nash_conv"
         )
     joint = joint_play(game, play)
-    parts = game.masses * (-expected_utilities(game, joint) - game.least_costs(_mean_costs(game, joint)))
+    parts = game.masses * (-expected_utilities(game, joint) - game.least_costs(mean_costs(game, joint)))
     return Gap.total([max(part, 0.0) for part in parts.tolist()])  # below 0 by rounding only
 
 
-def _mean_costs(game: CongestionGame, joint: Empirical) -> Tensor:
-    """The expected costs of the resources `(E,)`."""
+def mean_costs(game: CongestionGame, joint: Empirical) -> Tensor:
+    """The expected costs of the resources `(E,)` under joint play."""
     total = torch.zeros(game.costs.size, dtype=torch.float64)
     size = max(1, _ENTRIES // max(game.costs.size, sum(game.dims)))
     for start in range(0, len(joint), size):

@@ -15,16 +15,30 @@ from jaxtyping import Float
 from torch import Tensor
 
 from strategic_envs.errors import InvalidGameError, InvalidStrategyError
+from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
 from strategic_envs.games.kinds.vi import VIGame
-from strategic_envs.play import Empirical, Independent, TabularPlay
+from strategic_envs.play import LARGEST_SUPPORT, Empirical, Independent, TabularPlay
 
-__all__ = ["expected_utilities", "initial_utilities", "joint_play", "merged_policy", "tabulate"]
+__all__ = ["expected_utilities", "initial_utilities", "joint_play", "largest_support", "merged_policy", "tabulate"]
 
 _ROWS = 2**18  # profiles evaluated in one call
+_ENTRIES = 2**22  # coordinates of the profiles of populations that are drawn
+
+
+def largest_support(game: VIGame) -> int:
+    """The largest product of independent marginals that is written out; a larger one is drawn from, as often.
+
+    A network may have thousands of populations: of their product fewer profiles are kept.
+    """
+    return (
+        min(LARGEST_SUPPORT, max(1, _ENTRIES // sum(game.dims)))
+        if isinstance(game, CongestionGame)
+        else LARGEST_SUPPORT
+    )
 
 
 def joint_play(game: VIGame, play: object) -> Empirical:
@@ -41,7 +55,7 @@ def joint_play(game: VIGame, play: object) -> Empirical:
     if isinstance(play, Independent):
         # The supports are checked before their product is formed; whether they fit together is seen from the product.
         _check_players(game, play.points, together=False)
-        play = Empirical.pure(play.mean()) if isinstance(game, NormalFormGame) else play.joint()
+        play = Empirical.pure(play.mean()) if isinstance(game, NormalFormGame) else play.joint(largest_support(game))
     elif not isinstance(play, Empirical):
         play = _pure(game, play)
     play = play.double()

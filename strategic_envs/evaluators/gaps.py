@@ -4,6 +4,9 @@ Player i's gain is `max_y u_i(y, others) - u_i(play)`. Against independent play 
 `nash_conv` is their sum and `exploitability` is NashConv / n. Against joint play, with a deviation that is fixed before
 anything is drawn, the largest gain is the `cce_gap`; a deviation that may depend on one's own drawn action gives the
 `ce_gap`. Order: `ce_gap >= cce_gap`, and on independent play the CCE gap is the largest Nash gain.
+
+In a `CongestionGame` a player is a population, and its gain is that of one member, who does not move the loads: the
+mean cost of the population minus the cost of its cheapest strategy. NashConv is 0 exactly at a Wardrop equilibrium.
 """
 
 from __future__ import annotations
@@ -15,20 +18,22 @@ from dataclasses import dataclass
 import torch
 
 from strategic_envs.errors import InvalidGameError, InvalidSettingError
-from strategic_envs.evaluators.best_response import all_responses, best_response
+from strategic_envs.evaluators.best_response import all_responses, best_response, population_responses
 from strategic_envs.evaluators.expectation import (
     expected_utilities,
     initial_utilities,
     joint_play,
+    largest_support,
     merged_policy,
     tabulate,
 )
 from strategic_envs.evaluators.gap import Gap
+from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.turn_based import TurnBasedGame
-from strategic_envs.play import LARGEST_SUPPORT, BestResponse, Empirical, Independent
+from strategic_envs.play import BestResponse, Empirical, Independent
 
 __all__ = ["Gains", "cce_gap", "ce_gap", "exploitability", "gains", "hoeffding_radius", "nash_conv"]
 
@@ -87,12 +92,17 @@ def gains(
     elif isinstance(game, MarkovGame | TurnBasedGame):
         play = tabulate(game, play)
         utilities = initial_utilities(game, play.policies).tolist()
+    elif isinstance(game, CongestionGame):
+        joint = joint_play(game, play)
+        utilities = expected_utilities(game, joint).tolist()
+        replies = population_responses(game, joint) if replies is None else replies
     elif isinstance(game, Game):
         utilities = expected_utilities(game, joint_play(game, play)).tolist()
     else:
         best_response(game, 0, play)  # says what is wrong
         raise InvalidGameError(f"got a {type(game).__name__}, whose utilities are not known here")
-    drawn = isinstance(play, Independent) and play.size > LARGEST_SUPPORT and not isinstance(game, NormalFormGame)
+    nonlinear = isinstance(game, Game) and not isinstance(game, NormalFormGame)
+    drawn = nonlinear and isinstance(play, Independent) and play.size > largest_support(game)
     replies = [best_response(game, i, play, certify) for i in range(len(utilities))] if replies is None else replies
     paid = [_paid(game, i, play, u, reply) for i, (u, reply) in enumerate(zip(utilities, replies, strict=True))]
     lower = tuple(r.lower - high for r, (_, high) in zip(replies, paid, strict=True))

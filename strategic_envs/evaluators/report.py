@@ -116,9 +116,11 @@ def evaluate(
 def _gains(game: Game | MarkovGame | TurnBasedGame, play: object, certify: float | None) -> tuple[Gains, Gains]:
     """The gains when everyone draws alone, and together.
 
-    With two players the best responses are the same: they depend on the other's marginal only.
+    With two players the best responses are the same: they depend on the other's marginal only. Not so in a congestion
+    game, where a member meets its own population as well.
     """
     together, alone = gains(game, play, certify=certify), independent(play)
     if alone is play:
         return together, together
-    return gains(game, alone, together.replies if game.n_players == 2 else None, certify=certify), together
+    same = game.n_players == 2 and not isinstance(game, CongestionGame)
+    return gains(game, alone, together.replies if same else None, certify=certify), together

@@ -13,6 +13,7 @@ from strategic_envs.evaluators.gaps import cce_gap, ce_gap, exploitability, nash
 from strategic_envs.evaluators.local import local_cce_gap, local_nash_gap
 from strategic_envs.evaluators.local_ce import local_ce_gap
 from strategic_envs.evaluators.report import evaluate
+from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
@@ -109,6 +110,8 @@ def _paid(
     if isinstance(play, TabularPlay):
         tables = tuple(strategy if i == player else t for i, t in enumerate(play.policies))
         changed: Empirical | TabularPlay = TabularPlay(tables)
+    elif isinstance(game, CongestionGame):  # a member moves, and the loads do not
+        return float(play.weights @ (game.deviation_payoffs(play.points, player) @ strategy))
     else:
         changed = Empirical(play.points.replace(player, strategy.unsqueeze(0).to(play.points[player])), play.weights)
     return evaluate(game, changed).utilities[player]

@@ -11,7 +11,7 @@ from torch import Tensor
 from strategic_envs.errors import InvalidGameError
 from strategic_envs.games.kinds.congestion.costs import Costs
 
-__all__ = ["FunctionCosts"]
+__all__ = ["FunctionCosts", "MarginalCosts"]
 
 Function = Callable[[Tensor], Tensor]
 
@@ -79,14 +79,52 @@ class FunctionCosts(Costs):
     def second(self, load: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
         return _slope(self.derivative, load) if self._second is None else self._second(load)
 
-    def marginal(self) -> FunctionCosts:
-        return FunctionCosts(
-            lambda x: self.value(x) + x * self.derivative(x),
-            lambda x: x * self.value(x),
-            lambda x: 2 * self.derivative(x) + x * self.second(x),
-            size=self._size,
-            allow_negative=not self.nonnegative,
-        )
+    def marginal(self) -> MarginalCosts:
+        return MarginalCosts(self)
+
+
+class MarginalCosts(Costs):
+    """The marginal costs `c(x) + x c'(x)` of any costs.
+
+    Args:
+        of: The costs.
+
+    Example:
+        >>> from strategic_envs.games.kinds.congestion.costs import PowerCosts
+        >>> MarginalCosts(PowerCosts.affine([1.0], [3.0])).value(torch.tensor([2.0])).tolist()
+        [7.0]
+    """
+
+    def __init__(self, of: Costs) -> None:
+        self.of = of
+        self.nonnegative, self.finite = of.nonnegative, of.finite
+
+    def __repr__(self) -> str:
+        return f"MarginalCosts({self.of!r})"
+
+    @property
+    def size(self) -> int:
+        return self.of.size
+
+    def value(self, load: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
+        return self.of.value(load) + _times(load, self.of.derivative(load))
+
+    def integral(self, load: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
+        return _times(load, self.of.value(load))
+
+    def derivative(self, load: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
+        return 2 * self.of.derivative(load) + _times(load, self.of.second(load))
+
+    def second(self, load: Float[Tensor, "*batch E"]) -> Float[Tensor, "*batch E"]:
+        return _slope(self.derivative, load)
+
+    def marginal(self) -> MarginalCosts:
+        return MarginalCosts(self)
+
+
+def _times(load: Tensor, value: Tensor) -> Tensor:
+    """Their product, and nothing at no load, where a slope may be infinite."""
+    return torch.where(load == 0, 0.0, load * value)
 
 
 def _slope(function: Function, load: Tensor) -> Tensor:

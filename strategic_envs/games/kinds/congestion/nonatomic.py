@@ -22,9 +22,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from strategic_envs.errors import InvalidGameError, InvalidStrategyError
-from strategic_envs.games.kinds.congestion.costs import Costs, numbers
+from strategic_envs.games.kinds.congestion.costs import Costs
 from strategic_envs.games.kinds.congestion.flow import Flow
 from strategic_envs.games.kinds.congestion.incidence import Incidence
+from strategic_envs.games.kinds.congestion.populations import Strategies, checked_masses, checked_strategies
 from strategic_envs.games.kinds.congestion.solve import solve
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.known import Known
@@ -32,8 +33,6 @@ from strategic_envs.profile import Profile
 from strategic_envs.sets import Simplex
 
 __all__ = ["CongestionGame"]
-
-Strategies = Sequence[Sequence[int]] | Tensor | np.ndarray | Incidence  # of one population
 
 
 class CongestionGame(Game):
@@ -72,13 +71,8 @@ class CongestionGame(Game):
     ) -> None:
         if not isinstance(costs, Costs):
             raise InvalidGameError(f"{name}: got costs of type {type(costs).__name__}, expected a Costs object")
-        self.masses: Float[Tensor, " n"] = _checked_masses(masses, len(strategies), name)
-        if rates is not None and len(rates) != len(strategies):
-            raise InvalidGameError(f"{name}: got rates of {len(rates)} populations, expected {len(strategies)}")
-        parts = [
-            _incidence(s, None if rates is None else rates[k], costs, f"{name}, population {k}")
-            for k, s in enumerate(strategies)
-        ]
+        self.masses: Float[Tensor, " n"] = checked_masses(masses, len(strategies), name)
+        parts = checked_strategies(strategies, rates, costs, name)
         self.costs = costs
         self.incidence = Incidence.stacked(parts, dense=costs.finite)
         self._counts = tuple(part.count for part in parts)
@@ -284,36 +278,3 @@ def _joined(x: Sequence[Tensor]) -> Tensor:
 def _product(amount: Tensor, price: Tensor) -> Tensor:
     """`amount * price`, and nothing where the amount is zero, whatever the price."""
     return torch.where(amount == 0, 0.0, amount * torch.where(amount == 0, 0.0, price))
-
-
-def _checked_masses(masses: object, populations: int, name: str) -> Tensor:
-    mass = numbers(masses, f"{name}, masses")
-    if mass.ndim != 1 or len(mass) != populations or not populations:
-        raise InvalidGameError(
-            f"{name}: got masses of shape {tuple(mass.shape)} and strategies of {populations} populations, expected "
-            "one mass a population, and at least one"
-        )
-    if bool((mass <= 0).any()):
-        k = int((mass <= 0).nonzero()[0])
-        raise InvalidGameError(f"{name}, population {k}: got the mass {float(mass[k])}, expected above 0")
-    return mass
-
-
-def _incidence(strategies: object, rates: Sequence[Sequence[float]] | None, costs: Costs, who: str) -> Incidence:
-    """The strategies of one population, in whichever form they were given."""
-    if isinstance(strategies, Incidence):
-        found = strategies
-    elif isinstance(strategies, Tensor | np.ndarray):
-        if rates is not None:
-            raise InvalidGameError(f"{who}: got a matrix of rates and rates beside it, expected one of them")
-        found = Incidence.of_matrix(strategies, costs.size, who)
-    elif isinstance(strategies, Sequence) and not isinstance(strategies, str):
-        found = Incidence.of_lists(strategies, rates, costs.size, who)
-    else:
-        raise InvalidGameError(f"{who}: got strategies of type {type(strategies).__name__}, expected lists or a matrix")
-    if found.count == 0 or found.size != costs.size:
-        raise InvalidGameError(
-            f"{who}: got {found.count} strategies over {found.size} resources, expected at least one strategy over "
-            f"{costs.size}"
-        )
-    return found
