@@ -81,7 +81,8 @@ def _line(row: dict[str, Any]) -> str:
         ("profit_gain", "profit gain {}"),
         ("rival_response", "rival's response {}"),
     ]
-    parts += [("local_nash_gap", "local Nash gap {}"), ("local_cce_gap", "local CCE gap {}"), ("seconds", "{} s")]
+    parts += [("local_nash_gap", "local Nash gap {}"), ("local_cce_gap", "local CCE gap {}")]
+    parts += [("layer_excess", "layer excess {}"), ("path_gap", "path gap {}"), ("seconds", "{} s")]
     words = [shape.format(number(row[key])) for key, shape in parts if key in row]
     if row.get("outcome", "running") != "running":  # the method came to an end, or training cannot go on
         words.append(": ".join(filter(None, [str(row["outcome"]), row.get("explain")])))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from strategic_envs.agents.dgnopt.experiments.methods import TRIALS, Method, Stepper, StepReport, method, methods
+from strategic_envs.agents.dgnopt.experiments.metrics import wardrop_metrics
 from strategic_envs.agents.dgnopt.experiments.problems import Problem, problem
 from strategic_envs.agents.dgnopt.experiments.study import Study
 from strategic_envs.agents.dgnopt.experiments.training import Epoch, Run, evaluate, fit
@@ -235,3 +236,27 @@ def test_bad_input_is_refused(call: Any, error: type[Exception], says: str, smal
 
 def parts(one: Problem) -> tuple[Any, Any]:
     return one.train, one.test
+
+
+def test_metrics_are_logged_beside_every_row_and_change_nothing(small: Problem) -> None:
+    told = {"epochs": 1, "per_epoch": 2, "seed": 1}
+    plain = fit(small.make, "adam", small.train, small.test, **told)
+    measured = fit(
+        small.make, "adam", small.train, small.test, **told, metrics=wardrop_metrics(small.train, samples=30)
+    )
+    assert [row.loss for row in measured.rows] == [row.loss for row in plain.rows]
+    assert all(row.metrics == {} for row in plain.rows)
+    epochs, gaps = measured.metric("path_gap")
+    assert len(epochs) == len(measured.rows) and all(gap > 0 for gap in gaps)
+    assert all(row.metrics["identity_error"] < 1e-12 for row in measured.rows)
+    assert Run.restore(measured.record()) == measured
+    record = measured.record()
+    for row in record["rows"]:
+        del row["metrics"]  # as runs of older versions have none
+    assert Run.restore(record).metric("path_gap") == ([], [])
+
+
+def test_wardrop_metrics_of_blocks_are_those_of_their_layers() -> None:
+    block = problem("residual")
+    found = wardrop_metrics(block.train, samples=20)(initialise(block.make(), 0))
+    assert set(found) == {"layer_gap", "layer_excess"}
