@@ -101,8 +101,12 @@ def gains(
     else:
         best_response(game, 0, play)  # says what is wrong
         raise InvalidGameError(f"got a {type(game).__name__}, whose utilities are not known here")
-    nonlinear = isinstance(game, Game) and not isinstance(game, NormalFormGame)
-    drawn = nonlinear and isinstance(play, Independent) and play.size > largest_support(game)
+    drawn = (
+        isinstance(game, Game)
+        and not isinstance(game, NormalFormGame)
+        and isinstance(play, Independent)
+        and play.size > largest_support(game)
+    )
     replies = [best_response(game, i, play, certify) for i in range(len(utilities))] if replies is None else replies
     paid = [_paid(game, i, play, u, reply) for i, (u, reply) in enumerate(zip(utilities, replies, strict=True))]
     lower = tuple(r.lower - high for r, (_, high) in zip(replies, paid, strict=True))
