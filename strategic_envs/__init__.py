@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from strategic_envs.evaluators.report import Report, evaluate
     from strategic_envs.games.catalogue import game, list_games
     from strategic_envs.games.describe import GameDescription, describe_game
+    from strategic_envs.games.kinds.congestion.atomic import AtomicCongestionGame
+    from strategic_envs.games.kinds.congestion.costs import LogCosts, PowerCosts
+    from strategic_envs.games.kinds.congestion.function_costs import FunctionCosts
+    from strategic_envs.games.kinds.congestion.nonatomic import CongestionGame
     from strategic_envs.games.kinds.dynamic import DynamicGame
     from strategic_envs.games.kinds.game import Game
     from strategic_envs.games.kinds.known import Known
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
     from strategic_envs.games.kinds.normal_form import NormalFormGame
     from strategic_envs.games.kinds.turn_based import TurnBasedGame
     from strategic_envs.games.kinds.vi import VIGame
+    from strategic_envs.games.routing.game import RoutingGame
+    from strategic_envs.games.routing.network import Network
     from strategic_envs.play import Empirical, Independent, TabularPlay
     from strategic_envs.profile import Profile
     from strategic_envs.registry import list_environments, make
@@ -48,10 +54,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AtomicCongestionGame",
     "Ball",
     "Box",
+    "CongestionGame",
     "DynamicGame",
     "Empirical",
+    "FunctionCosts",
     "Game",
     "GameDescription",
     "Gap",
@@ -59,12 +68,16 @@ __all__ = [
     "Joint",
     "Known",
     "Labels",
+    "LogCosts",
     "MarkovGame",
+    "Network",
     "NormalFormGame",
     "Polytope",
+    "PowerCosts",
     "Product",
     "Profile",
     "Report",
+    "RoutingGame",
     "Simplex",
     "TabularPlay",
     "Torus",
@@ -109,6 +122,10 @@ _HOME = {
     "evaluators.report": ["Report", "evaluate"],
     "games.catalogue": ["game", "list_games"],
     "games.describe": ["GameDescription", "describe_game"],
+    "games.kinds.congestion.atomic": ["AtomicCongestionGame"],
+    "games.kinds.congestion.costs": ["LogCosts", "PowerCosts"],
+    "games.kinds.congestion.function_costs": ["FunctionCosts"],
+    "games.kinds.congestion.nonatomic": ["CongestionGame"],
     "games.kinds.dynamic": ["DynamicGame"],
     "games.kinds.game": ["Game"],
     "games.kinds.known": ["Known"],
@@ -116,6 +133,8 @@ _HOME = {
     "games.kinds.normal_form": ["NormalFormGame"],
     "games.kinds.turn_based": ["TurnBasedGame"],
     "games.kinds.vi": ["VIGame"],
+    "games.routing.game": ["RoutingGame"],
+    "games.routing.network": ["Network"],
     "play": ["Empirical", "Independent", "TabularPlay"],
     "profile": ["Profile"],
     "registry": ["list_environments", "make"],
