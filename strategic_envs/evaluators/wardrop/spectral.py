@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from strategic_envs.errors import InvalidGameError, InvalidSettingError
+from strategic_envs.evaluators.wardrop.losses import Data
 from strategic_envs.evaluators.wardrop.paths import network_and_data
 from strategic_envs.games.kinds.dynamic import DynamicGame
 
@@ -86,7 +87,8 @@ def spectral_gap(
         targets: As of `path_wardrop`; not for a game.
         loss: As of `path_wardrop`; not for a game.
         weight_decay: l of `l/2 (|W_1|^2 + |W_2|^2)`, positive; not for a game.
-        tolerance: A mode is used if it is larger than this share of the largest.
+        tolerance: A mode is used if it is larger than this share of the largest, and of the size that turns the inputs
+            into the targets (into numbers of order one, under cross-entropy).
 
     Raises:
         InvalidGameError: If the network is not of this kind, or the data does not fit.
@@ -120,7 +122,7 @@ def spectral_gap(
     decay, first, second = math.sqrt(decays[0] * decays[1]), *network.weights
     cost = data.delta(network.forward(data.inputs)[1][-1]).mT @ data.inputs
     u, size, v = torch.linalg.svd(second @ first, full_matrices=False)
-    used = size > tolerance * size.max().clamp(min=1e-150)
+    used = size > tolerance * max(float(size.max()), _natural_size(data))
     u, v = u[:, used], v[used]
     benefits = -(u * (cost @ v.mT)).sum(0)
     rest = cost - u @ (u.mT @ cost)
@@ -138,3 +140,9 @@ def spectral_gap(
         unused=float(torch.linalg.matrix_norm(rest, 2)) if len(benefits) < min(cost.shape) else None,
         full_width=network.full_width,
     )
+
+
+def _natural_size(data: Data) -> float:
+    """The size of a map from the inputs to numbers such as the targets."""
+    wanted = float(data.targets.norm()) if data.quadratic else len(data) ** 0.5
+    return wanted / max(float(data.inputs.norm()), 1e-150)

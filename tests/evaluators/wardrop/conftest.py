@@ -66,7 +66,12 @@ def load_flat(net: nn.Module, flat: Tensor) -> None:
 
 
 def train(
-    net: nn.Module, x: Tensor, y: Tensor, loss: Callable[..., Tensor] = half_squared, decay: float = 0.0, newton: int = 20
+    net: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    loss: Callable[..., Tensor] = half_squared,
+    decay: float = 0.0,
+    newton: int = 20,
 ) -> nn.Module:
     """L-BFGS, then damped Newton steps as long as they shorten the gradient; the net is changed and given back."""
     value = objective(net, x, y, loss, decay)
