@@ -111,7 +111,7 @@ class Moments:
 
     def _add(self, pairs: list[Pair], k: int) -> None:
         """Some pairs in batch k, a few samples at a time: all patches of a batch would be the peak of the memory."""
-        pairs = [pair for pair in pairs if fits(*(self._seen(name, k)[0] for name in pair), *self._written(pair, k))]
+        pairs = [pair for pair in pairs if self._fits(pair, k)]
         seen = {name: self._seen(name, k) for pair in pairs for name in pair}
         samples = max((len(h) for _, _, h in seen.values()), default=0)
         for first in range(0, samples, _PIECE):
@@ -123,9 +123,9 @@ class Moments:
                 old = self._notes.get(pair)
                 self._notes[pair] = note if old is None else (old[0] + note[0], old[1] + note[1], old[2] + note[2])
 
-    def _written(self, pair: Pair, k: int) -> tuple[Tensor, Tensor]:
-        u, v = (self._seen(name, k)[2] for name in pair)
-        return u, v
+    def _fits(self, pair: Pair, k: int) -> bool:
+        (u, _, h_u), (v, _, h_v) = (self._seen(name, k) for name in pair)
+        return fits(u, v, h_u, h_v)
 
     def _seen(self, name: str, k: int) -> _Seen:
         seen = self._held[name][k]
