@@ -171,7 +171,7 @@ def _known(shares: Sequence[float], paid: float, least: float, source: str) -> K
     """Of one population: the shares at the equilibrium, the total cost there, and the least total cost."""
     return Known(
         equilibria=(Equilibrium.pure("nash", [shares]),),
-        values={"wardrop": paid, "optimum": least, "price_of_anarchy": paid / least},
+        values={"total_cost": paid, "optimum": least, "price_of_anarchy": paid / least},
         complete=True,
         source=source,
     )

@@ -8,6 +8,7 @@ from torch import Tensor
 from strategic_envs.errors import InvalidGameError, InvalidStrategyError
 from strategic_envs.evaluators.gaps import nash_conv
 from strategic_envs.evaluators.local import local_nash_gap
+from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.known import Equilibrium
 from strategic_envs.games.kinds.markov import MarkovGame
@@ -17,6 +18,7 @@ from strategic_envs.play import Independent
 from strategic_envs.profile import Profile
 from strategic_envs.seeding import torch_stream
 from strategic_envs.sets import StrategySet
+from strategic_envs.testing.congestion import check_congestion
 
 __all__ = ["check_game"]
 
@@ -34,6 +36,7 @@ def check_game(game: object, *, seed: int = 0, samples: int = 5, tolerance: floa
         3. Utilities have shape `(*batch, n)` and are finite; row b depends on row b of the profile alone.
         4. The field has the shape of the profile, and asking for one player gives that player's part.
         5. The field is the gradient of each player's own utility, by central differences, where the utility is smooth.
+           Of a nonatomic congestion game it is what members gain instead: see `testing.congestion.check_congestion`.
         6. The same profile gives the same bytes.
         7. A point outside its set, of a wrong shape or NaN is refused by `validate`.
         8. Every equilibrium that `known()` lists satisfies its conditions: a small NashConv for `nash`, a small
@@ -98,7 +101,11 @@ def _check_continuous(game: VIGame, seed: int, samples: int, tolerance: float) -
         )
     _check_refusals(game)
     if isinstance(game, Game):
-        _check_utilities(game, x, tolerance)
+        _check_utilities(game, x)
+        if isinstance(game, CongestionGame):
+            check_congestion(game, x, tolerance)
+        else:
+            _check_gradient(game, x, tolerance)
         for equilibrium in game.known().equilibria:
             _check_equilibrium(game, equilibrium, tolerance)
 
@@ -120,7 +127,7 @@ def _check_set(who: str, strategies: StrategySet, stream: torch.Generator) -> No
         assert bool(((g * x).sum(-1) <= value + 1e-9).all()), f"{who}: a sample exceeds the support value"
 
 
-def _check_utilities(game: Game, x: Profile, tolerance: float) -> None:
+def _check_utilities(game: Game, x: Profile) -> None:
     u = game.utilities(x)
     assert u.shape == (len(x[0]), game.n_players), f"{game.name}: utilities have shape {tuple(u.shape)}"
     assert bool(u.isfinite().all()), f"{game.name}: a utility is not finite"
@@ -129,7 +136,10 @@ def _check_utilities(game: Game, x: Profile, tolerance: float) -> None:
         assert torch.allclose(alone, u[row], atol=1e-9), (
             f"{game.name}: the utilities of row {row} change when the other rows are left out"
         )
-    field = game.field(x)
+
+
+def _check_gradient(game: Game, x: Profile, tolerance: float) -> None:
+    u, field = game.utilities(x), game.field(x)
     for i, strategies in enumerate(game.sets):
         axes = torch.eye(strategies.dim, dtype=x[i].dtype)[:8]
         for axis in axes:
