@@ -27,7 +27,7 @@ from strategic_envs.play import BestResponse, Empirical, Independent
 from strategic_envs.profile import Profile
 from strategic_envs.seeding import torch_stream
 
-__all__ = ["all_responses", "best_response", "population_responses"]
+__all__ = ["all_responses", "best_response", "finite_responses", "population_responses"]
 
 _GLOBAL_DIMENSION = 32  # above this many own dimensions no search is called global: the present strategy is improved
 _ROWS = 2**18  # profiles evaluated in one call
@@ -84,7 +84,21 @@ def _exactly(strategy: Tensor, value: float) -> BestResponse:
 def _(game: NormalFormGame, player: int, play: object, certify: float | None = None) -> BestResponse:
     _check_player(game, player)
     joint = joint_play(game, play)
-    payoffs = joint.weights @ game.deviation_payoffs(joint.points, player)
+    return _best_action(joint.weights @ game.deviation_payoffs(joint.points, player))
+
+
+def finite_responses(game: NormalFormGame, play: Empirical) -> list[BestResponse]:
+    """Every player's best response to joint play, from one field at each profile.
+
+    Example:
+        >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
+        >>> [r.value for r in finite_responses(pennies, Empirical.pure(pennies.profile([0.5, 0.5], [0.75, 0.25])))]
+        [0.5, 0.0]
+    """
+    return [_best_action(play.weights @ payoffs) for payoffs in game.field(play.points)]
+
+
+def _best_action(payoffs: Tensor) -> BestResponse:
     action = int((payoffs == payoffs.max()).nonzero()[0])  # ties go to the lowest action
     return _exactly(torch.eye(len(payoffs), dtype=torch.float64)[action], float(payoffs[action]))
 
@@ -108,8 +122,7 @@ def population_responses(game: CongestionGame, play: Empirical) -> list[BestResp
         ([0.0, 1.0], -0.5)
     """
     paths = game.split(game.incidence.path_costs(mean_costs(game, play)))
-    best = [(len(c), int((c == c.min()).nonzero()[0]), -float(c.min())) for c in paths]  # ties: the lowest strategy
-    return [_exactly(torch.eye(count, dtype=torch.float64)[action], value) for count, action, value in best]
+    return [_best_action(-cost) for cost in paths]
 
 
 @best_response.register(MarkovGame)

@@ -18,7 +18,12 @@ from dataclasses import dataclass
 import torch
 
 from strategic_envs.errors import InvalidGameError, InvalidSettingError
-from strategic_envs.evaluators.best_response import all_responses, best_response, population_responses
+from strategic_envs.evaluators.best_response import (
+    all_responses,
+    best_response,
+    finite_responses,
+    population_responses,
+)
 from strategic_envs.evaluators.expectation import (
     expected_utilities,
     initial_utilities,
@@ -92,10 +97,12 @@ def gains(
     elif isinstance(game, MarkovGame | TurnBasedGame):
         play = tabulate(game, play)
         utilities = initial_utilities(game, play.policies).tolist()
-    elif isinstance(game, CongestionGame):
+    elif isinstance(game, CongestionGame | NormalFormGame):
         joint = joint_play(game, play)
         utilities = expected_utilities(game, joint).tolist()
-        replies = population_responses(game, joint) if replies is None else replies
+        if replies is None:  # of all at once
+            finite = isinstance(game, NormalFormGame)
+            replies = finite_responses(game, joint) if finite else population_responses(game, joint)
     elif isinstance(game, Game):
         utilities = expected_utilities(game, joint_play(game, play)).tolist()
     else:
@@ -204,9 +211,8 @@ def ce_gap(game: object, play: object) -> Gap:
         )
     joint = joint_play(game, play)
     parts: list[float] = []
-    for i in range(game.n_players):
-        payoff = game.deviation_payoffs(joint.points, i)  # (T, A)
-        table = torch.einsum("t,ta,tb->ab", joint.weights, joint.points[i], payoff)  # recommended a, played b
+    for own, payoff in zip(joint.points, game.field(joint.points), strict=True):  # (T, A) each
+        table = torch.einsum("t,ta,tb->ab", joint.weights, own, payoff)  # recommended a, played b
         parts.append(float((table.max(-1).values - table.diagonal()).sum()))
     return Gap.largest(parts)
 

@@ -21,10 +21,10 @@ __all__ = ["GAMES", "atomic_braess", "atomic_pigou", "four_player_routing", "loa
 def three_player_affine() -> AtomicCongestionGame:
     """Three players and six resources of cost x: an equilibrium costs 5/2 times the optimum, the worst there is.
 
-    Player i takes {h_i, g_i} or {g_{i+1}, h_{i-1}, h_{i+1}}, indices modulo 3. There are two pure equilibria: everybody's
-    first strategy, the optimum, of total cost 6, and everybody's second, of total cost 15. No atomic congestion game of
-    equal players with affine costs has a larger price of anarchy (Christodoulou and Koutsoupias 2005; Awerbuch, Azar and
-    Epstein 2005).
+    Player i takes {h_i, g_i} or {g_{i+1}, h_{i-1}, h_{i+1}}, indices modulo 3. There are two pure equilibria: the first
+    strategies, which are the optimum, of total cost 6, and the second ones, of total cost 15. No atomic congestion game
+    of equal players with affine costs has a larger price of anarchy (Christodoulou and Koutsoupias 2005; Awerbuch, Azar
+    and Epstein 2005).
 
     Example:
         >>> game = three_player_affine()

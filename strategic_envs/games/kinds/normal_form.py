@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor
 
 from strategic_envs.errors import InvalidGameError, InvalidStrategyError
@@ -95,7 +95,7 @@ class NormalFormGame(Game):
         """The number of actions of each player."""
         return self.dims
 
-    def payoffs_of(self, actions: Sequence[Int[Tensor, "..."]]) -> Float[Tensor, "*batch n"]:
+    def payoffs_of(self, actions: Sequence[Tensor]) -> Float[Tensor, "*batch n"]:
         """What everybody gets at joint actions; works where the table of all payoffs would be too large, too.
 
         Args:

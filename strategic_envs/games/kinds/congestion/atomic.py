@@ -121,7 +121,7 @@ class AtomicCongestionGame(NormalFormGame):
         sums = torch.nn.functional.pad(self.costs.cumsum(-1), (1, 0))
         return self._at(sums, self.loads(actions)).sum(-1)
 
-    def payoffs_of(self, actions: Sequence[Int[Tensor, "..."]]) -> Float[Tensor, "*batch n"]:
+    def payoffs_of(self, actions: Sequence[Tensor]) -> Float[Tensor, "*batch n"]:
         """What everybody gets at joint actions: minus the costs. Arguments as in `NormalFormGame.payoffs_of`.
 
         Example:
@@ -233,10 +233,8 @@ class AtomicCongestionGame(NormalFormGame):
         Raises:
             InvalidGameError: If the joint actions are too many to look at; use `better_response`.
         """
-        kept = torch.ones(self.n_actions, dtype=torch.bool)
-        for i, paid in enumerate(self.payoffs):
-            kept &= paid >= paid.amax(i, keepdim=True) - _ROUNDING * paid.abs()
-        return kept.nonzero()
+        stays = [u >= u.amax(i, keepdim=True) - _ROUNDING * u.abs() for i, u in enumerate(self.payoffs)]
+        return torch.stack(stays).all(0).nonzero()
 
     def optimum(self) -> tuple[Int[Tensor, " n"], float]:
         """Joint actions of the least total cost, the first of them, and that cost.

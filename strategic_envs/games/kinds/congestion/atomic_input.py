@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -60,7 +61,7 @@ def cost_table(costs: object, players: int, name: str) -> Float[Tensor, "E n"]:
     return table.contiguous()
 
 
-def usage(strategies: Sequence[Sequence[Sequence[int]]], resources: int, name: str) -> tuple[Tensor, ...]:
+def usage(strategies: Sequence[Sequence[Any]], resources: int, name: str) -> tuple[Tensor, ...]:
     """For each player which of its strategies use which resource: ones and zeros `(A_i, E)`, float64.
 
     Raises:
