@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from strategic_envs.errors import UnknownNameError
 from strategic_envs.games.catalogue import factories, game, reads_files
+from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.games.kinds.vi import VIGame
 from strategic_envs.sets import Ball, Box, Polytope, Product, Simplex, StrategySet, Torus
@@ -72,6 +73,10 @@ def describe_game(name: str) -> GameDescription:
 def _domain(found: VIGame) -> str:
     if isinstance(found, NormalFormGame):
         return " x ".join(f"{d} actions" for d in found.dims)
+    if isinstance(found, CongestionGame):
+        few = found.n_players <= 3
+        whole = f"{found.n_players} populations, {sum(found.dims)} strategies"
+        return " x ".join(f"{d} strategies" for d in found.dims) if few else whole
     parts = [_set_text(s) for s in found.sets]
     if len(set(parts)) > 1:
         return " x ".join(parts)
@@ -98,12 +103,16 @@ def _set_text(strategies: StrategySet) -> str:
 
 
 def _known_text(found: VIGame) -> str:
-    known, strategies = found.known(), isinstance(found, NormalFormGame)  # its points are mixed strategies themselves
+    known = found.known()
+    strategies = isinstance(found, NormalFormGame | CongestionGame)  # their points are mixed strategies themselves
+    equilibrium = "Wardrop" if isinstance(found, CongestionGame) else "Nash"
     counts: Counter[str] = Counter()
     for e in known.equilibria:
         form = "" if strategies else "pure " if e.is_pure else "mixed "
-        counts[_KINDS.get(e.kind, f"{form}Nash")] += 1
+        counts[_KINDS.get(e.kind, f"{form}{equilibrium}")] += 1
     text = ", ".join(f"{count} {kind}" for kind, count in counts.items())
     text = text if known.complete or not text else f"at least {text}"
     value = f"value {known.values['value']:.6g}" if "value" in known.values else ""
-    return "; ".join(part for part in (text, value) if part)
+    name = "price_of_anarchy"
+    anarchy = f"price of anarchy {known.values[name]:.6g}" if name in known.values else ""
+    return "; ".join(part for part in (text, value, anarchy) if part)

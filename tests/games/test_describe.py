@@ -16,6 +16,7 @@ from strategic_envs.games.describe import describe_game
         ("nie_yang_zhou", 2, (3, 3), "[-1, 1]^6", "at least 3 pure Nash, 3 first-order; value 2"),
         ("townsend", 2, (1, 1), "[-2.25, 2.5] x [-2.5, 1.75]", "at least 1 mixed Nash; value 0.972183"),
         ("rock_paper_scissors", 2, (3, 3), "3 actions x 3 actions", "1 Nash; value 0"),
+        ("pigou", 1, (2,), "2 strategies", "1 Wardrop; price of anarchy 1.33333"),
         ("polar", 2, (1, 1), "[-1.1, 1.1]^2", "1 first-order"),
     ],
 )
