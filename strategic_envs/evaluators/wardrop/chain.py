@@ -7,7 +7,7 @@ is refused by name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,8 +19,9 @@ from strategic_envs.evaluators.wardrop.losses import Data
 from strategic_envs.games.kinds.dynamic import DynamicGame
 from strategic_envs.games.kinds.stages import Chain, GameStage, Stage, StagedNetwork
 from strategic_envs.games.networks.game import NetworkStage
+from strategic_envs.profile import Profile
 
-__all__ = ["LayeredNet", "layered"]
+__all__ = ["LayeredNet", "layered", "one_profile"]
 
 _PASSING = (nn.Identity, nn.Flatten)
 _WHY_NOT: tuple[tuple[type[nn.Module], str], ...] = (
@@ -127,15 +128,46 @@ def layered(net: nn.Module | DynamicGame, profile: object = None) -> LayeredNet:
         InvalidStrategyError: If a weight is NaN or infinite: the layer is named; or the profile is not one profile.
     """
     if isinstance(net, DynamicGame):
-        x = net.validate(profile)  # pyright: ignore[reportArgumentType] - it says what was got
-        if x.batch_shape:
-            raise InvalidStrategyError(
-                f"{net.name}: got profiles of batch shape {x.batch_shape}, expected one: index the tensors first"
-            )
+        x = one_profile(net, profile)
         _check_stages(net.stages)
         net = net.module(x)
     parts = list(_of_stages(net.stages, net) if isinstance(net, StagedNetwork) else _of_module(net, ""))
     return _assemble(parts)
+
+
+def one_profile(game: DynamicGame, profile: object) -> Profile:
+    """One profile of the game's weights, checked, detached, in float64.
+
+    Args:
+        game: The game.
+        profile: A sequence of tensors `(d_i,)`.
+
+    Raises:
+        InvalidStrategyError: If it is none, a batch, or a weight is NaN or infinite: the layer is named.
+
+    Example:
+        >>> game = DynamicGame.from_sequential([nn.Linear(1, 1)], torch.ones(2, 1), torch.zeros(2, 1), "mse")
+        >>> one_profile(game, game.initial(0))[0].dtype
+        torch.float64
+    """
+    if not isinstance(profile, Sequence) or not all(isinstance(t, Tensor) for t in profile):
+        raise InvalidStrategyError(
+            f"{game.name}: got a profile of type {type(profile).__name__}, expected one tensor of weights a player, "
+            "such as game.initial(seed=0)"
+        )
+    names = [name for stage in game.stages for name in stage.names]
+    for name, weights in zip(names, profile, strict=False):
+        if not bool(weights.isfinite().all()):
+            raise InvalidStrategyError(
+                f"{game.name}, layer {name}: got {int((~weights.isfinite()).sum())} weights that are NaN or infinite, "
+                "expected finite ones"
+            )
+    x = game.validate(profile)
+    if x.batch_shape:
+        raise InvalidStrategyError(
+            f"{game.name}: got profiles of batch shape {x.batch_shape}, expected one: index the tensors first"
+        )
+    return Profile(t.detach().double() for t in x)
 
 
 def _of_module(module: nn.Module, name: str) -> Iterator[tuple[str, nn.Module]]:
@@ -158,22 +190,27 @@ def _of_stages(stages: tuple[GameStage, ...], net: StagedNetwork) -> Iterator[tu
 
 def _check_stages(stages: tuple[GameStage, ...]) -> None:
     """Refuses what is no plain chain, and says what happens there."""
+    traced = [stage.template.staged.stages[stage.t] for stage in stages if isinstance(stage, NetworkStage)]
+    for unit in (unit for stage in traced for unit in stage.units):
+        if unit.kind != "linear":
+            raise _refuse(unit.name, unit.module)
+    for own in traced:
+        if len(own.results) > 1:
+            raise InvalidGameError(
+                f"layer {own.players[0].name if own.players else own.slots[0]} is not covered: with its output "
+                f"{len(own.results) - 1} more tensors are carried on, for a shortcut or branches that join later, and "
+                f"no paths are known through these here; {_EXPECTED}. layer_equilibrium reads any DynamicGame"
+            )
     for t, stage in enumerate(stages):
         if isinstance(stage, NetworkStage):
-            for unit in stage.template.staged.stages[t].units:
-                if unit.kind != "linear":
-                    raise _refuse(unit.name, unit.module)
-            own = stage.template.staged.stages[t]
-            carried = max(len(own.slots), len(own.results))
             raise InvalidGameError(
-                f"stage {t} {list(stage.names)}: got a network that is no plain chain of layers"
-                + (f" (the stage carries {carried} tensors: a shortcut or branches)" if carried > 1 else "")
-                + f", {_EXPECTED}. Paths through sums of branches are not covered; layer_equilibrium reads this game"
+                f"stage {t} {list(stage.names)}: got a network whose forward pass was traced, and what it does between "
+                f"its layers cannot be seen; {_EXPECTED}, as an nn.Sequential. layer_equilibrium reads any DynamicGame"
             )
         if not isinstance(stage, Stage) or not isinstance(stage.merge, Chain) or len(stage.players) > 1:
             raise InvalidGameError(
                 f"stage {t} {list(stage.names)}: got {len(stage.players)} players in a stage whose outputs are joined "
-                "(or whose weights add up), expected one linear layer a stage; layer_equilibrium reads this game"
+                "(or whose weights add up), expected one linear layer a stage; layer_equilibrium reads any DynamicGame"
             )
 
 

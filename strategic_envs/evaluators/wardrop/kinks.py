@@ -48,7 +48,7 @@ def clarke_norm(net: LayeredNet, data: Data) -> float | None:
 
     Zero is necessary for a Clarke-stationary point. It is sufficient where the samples with an ambiguous gate at a
     unit are linearly independent (with a bias, affinely): otherwise their gates move together, and fewer gradients are
-    limits of gradients nearby than are counted here.
+    limits of gradients nearby than are counted here. It makes no minimum: at a concave kink all ways lead down.
 
     Args:
         net: The network.

@@ -14,13 +14,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from strategic_envs.errors import InvalidGameError, InvalidStrategyError
-from strategic_envs.evaluators.wardrop.chain import layered
+from strategic_envs.errors import InvalidGameError
+from strategic_envs.evaluators.wardrop.chain import layered, one_profile
 from strategic_envs.evaluators.wardrop.losses import Data, data_of
 from strategic_envs.evaluators.wardrop.paths import network_and_data
 from strategic_envs.evaluators.wardrop.problem import LayerProblem, problem_of
 from strategic_envs.games.kinds.dynamic import DynamicGame
-from strategic_envs.profile import Profile
 
 __all__ = ["LayerEquilibrium", "layer_equilibrium"]
 
@@ -147,17 +146,7 @@ def _of_game(
         raise InvalidGameError(
             f"{game.name}: got targets or a loss beside a game, which has its own; expected (game, profile)"
         )
-    x = Profile(t.detach().double() for t in game.validate(profile))  # pyright: ignore[reportArgumentType] - it says what was got
-    if x.batch_shape:
-        raise InvalidStrategyError(
-            f"{game.name}: got profiles of batch shape {x.batch_shape}, expected one: index the tensors first"
-        )
-    names = [name for stage in game.stages for name in stage.names]
-    for name, weights in zip(names, x, strict=True):
-        if not bool(weights.isfinite().all()):
-            raise InvalidStrategyError(
-                f"{game.name}, layer {name}: got weights that are NaN or infinite, expected numbers"
-            )
+    x, names = one_profile(game, profile), [name for stage in game.stages for name in stage.names]
     templates = [player for stage in game.stages for player in stage.players]
     problems, found = _problems(game, x), []
     for i, (name, layer, slope) in enumerate(zip(names, templates, game.field(x), strict=True)):

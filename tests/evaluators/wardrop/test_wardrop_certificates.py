@@ -1,4 +1,4 @@
-"""What bounds what: the certificate, the layers' excess, exact best responses, and the frozen gates of ReLU networks."""
+"""What bounds what: the certificate, the layers' excess, exact best responses, and frozen gates."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -119,7 +120,7 @@ def test_used_paths_of_a_diagonal_network_earn_the_decay(tools: Any) -> None:
 def shares(sizes: list[int], seed: int = 0) -> Any:
     generator = torch.Generator().manual_seed(seed)
     parts = []
-    for before, after in zip(sizes, sizes[1:], strict=False):
+    for before, after in itertools.pairwise(sizes):
         layer = nn.Linear(before, after, bias=False).double()
         layer.weight.data = torch.rand(after, before, generator=generator, dtype=torch.float64).softmax(0)
         parts.append(layer)

@@ -48,7 +48,7 @@ def slow_paths(net: nn.Sequential, x: Tensor, y: Tensor, loss: str) -> list[dict
         if linear[start].bias is not None:
             sources.append((f"bias {start}", None))
         for source, *units in itertools.product(sources, *(range(m.out_features) for m in linear[start:])):
-            kind, i = source
+            _, i = source
             first = linear[start].bias[units[0]] if i is None else linear[start].weight[units[0], i]
             flow = float(first.detach())
             for m, (a, b) in zip(linear[start + 1 :], itertools.pairwise(units), strict=True):
