@@ -12,6 +12,7 @@ from strategic_envs.evaluators.gaps import cce_gap, ce_gap, exploitability, nash
 from strategic_envs.evaluators.labels import Labels, label, label_points
 from strategic_envs.evaluators.local import local_cce_gap, local_nash_gap
 from strategic_envs.evaluators.local_ce import local_ce_gap
+from strategic_envs.evaluators.microstructure import arbitrage_gap, neuron_microstructure, weight_microstructure
 from strategic_envs.evaluators.outcomes import Outcomes, outcome_probabilities
 from strategic_envs.evaluators.rates import Rate, fit_rate, gaps_by_horizon, regret_bound
 from strategic_envs.evaluators.report import Report, evaluate
@@ -27,6 +28,7 @@ __all__ = [
     "Regime",
     "Report",
     "RobustReport",
+    "arbitrage_gap",
     "best_response",
     "cce_gap",
     "ce_gap",
@@ -43,9 +45,11 @@ __all__ = [
     "local_deviation_gain",
     "local_nash_gap",
     "nash_conv",
+    "neuron_microstructure",
     "outcome_probabilities",
     "pgd_accuracy",
     "regret_bound",
     "robustness_curve",
     "wardrop_excess",
+    "weight_microstructure",
 ]

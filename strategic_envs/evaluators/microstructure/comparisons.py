@@ -16,7 +16,7 @@ from numpy import ndarray
 from scipy import special
 
 from strategic_envs.errors import InvalidSettingError
-from strategic_envs.evaluators.microstructure.families import Family
+from strategic_envs.evaluators.microstructure.family import Family
 
 __all__ = ["Fit", "anderson_darling", "bootstrap_p", "fit_family", "kolmogorov", "log_qq_r2", "skewness", "vuong"]
 

@@ -20,6 +20,7 @@ FEWEST = 20  # alive neurons; below this nothing is fitted
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.CELU, nn.SELU, nn.GELU, nn.SiLU, nn.Mish, nn.Softplus)
 ACTIVATIONS += (nn.Tanh, nn.Sigmoid, nn.Hardtanh, nn.Hardswish, nn.PReLU)
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+WEIGHTED = (nn.Linear, *CONVOLUTIONS)
 
 
 def neuron_microstructure(
@@ -125,7 +126,7 @@ def mean_activations(
 
     with _hooks() as hooks, _evaluated(network), torch.no_grad():
         for module in modules.values():
-            if isinstance(module, nn.Linear | CONVOLUTIONS):
+            if isinstance(module, WEIGHTED):
                 hooks.append(module.register_forward_hook(weighted))
         for name in names:
             hooks.append(modules[name].register_forward_hook(lambda _, __, output, name=name: record(name, output)))
@@ -151,7 +152,7 @@ def _mean(name: str, values: Tensor) -> Tensor:
 def _layers(network: nn.Module) -> list[str]:
     """Activations that are modules; without any, layers with weights but the last."""
     found = [name for name, module in network.named_modules() if isinstance(module, ACTIVATIONS)]
-    weighted = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | CONVOLUTIONS)]
+    weighted = [name for name, module in network.named_modules() if isinstance(module, WEIGHTED)]
     return found or weighted[:-1]
 
 

@@ -15,7 +15,8 @@ import numpy as np
 from torch import Tensor, nn
 
 from strategic_envs.errors import InvalidSettingError
-from strategic_envs.evaluators.microstructure.families import FAMILIES, Family, choose_families
+from strategic_envs.evaluators.microstructure.families import FAMILIES, choose_families
+from strategic_envs.evaluators.microstructure.family import Family
 from strategic_envs.evaluators.microstructure.rows import WeightRow, measure
 from strategic_envs.evaluators.microstructure.samples import LARGEST, Sample, sample_of
 from strategic_envs.evaluators.microstructure.selection import Skipped, named_tensors, weights_of
@@ -69,8 +70,10 @@ class Microstructure:
         return found + [control.row() for control in self.controls]
 
     def __str__(self) -> str:
-        lines = [f"{row.name}: {row.sentence}" for row in self.rows]
-        lines += [f"{row.name}: {row.sentence.partition(' (initialisation')[0]}" for row in self.controls]
+        lines = []
+        for row in self.rows:
+            lines += [f"{shown.name}: {shown.sentence}" for shown in (row, row.initial) if shown is not None]
+        lines += [f"{row.name}: {row.sentence}" for row in self.controls]
         return "\n".join([*lines, self.note])
 
 
@@ -158,14 +161,14 @@ def assemble(
     """The report on samples, each with its own at initialisation or None; arguments as in `weight_microstructure`."""
     rows = []
     for sample, initial in samples:
-        first = None if initial is None else measure(initial, families, seed=seed, bootstrap=bootstrap)
+        first = None if initial is None else measure(initial, families, beside="", seed=seed, bootstrap=bootstrap)
         rows.append(measure(sample, families, initial=first, seed=seed, bootstrap=bootstrap))
     made = []
     for n in sorted({row.used for row in rows}) if controls else ():
         for kind, draw in CONTROLS.items():
             draws = draw(numpy_stream(seed, "microstructure", "control", kind, n), n)
             sample = sample_of(_control_name(kind, n), draws.reshape(1, n), largest=n)
-            made.append(measure(sample, families, seed=seed, bootstrap=bootstrap))
+            made.append(measure(sample, families, beside="", seed=seed, bootstrap=bootstrap))
     note = " ".join(filter(None, [about, *_remarks(rows, made, skipped), CAUTION]))
     return Microstructure(tuple(rows), tuple(made), skipped, note)
 

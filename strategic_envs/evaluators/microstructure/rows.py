@@ -21,7 +21,8 @@ from strategic_envs.evaluators.microstructure.comparisons import (
     skewness,
     vuong,
 )
-from strategic_envs.evaluators.microstructure.families import FAMILIES, Family
+from strategic_envs.evaluators.microstructure.families import FAMILIES
+from strategic_envs.evaluators.microstructure.family import Family
 from strategic_envs.evaluators.microstructure.samples import Sample
 from strategic_envs.evaluators.microstructure.words import in_words, verdict_of
 from strategic_envs.seeding import numpy_stream
@@ -106,6 +107,7 @@ def measure(
     families: Sequence[Family] = tuple(FAMILIES.values()),
     *,
     initial: WeightRow | None = None,
+    beside: str = "initialisation not given",
     seed: int = 0,
     bootstrap: int = 0,
 ) -> WeightRow:
@@ -115,6 +117,7 @@ def measure(
         sample: What `sample_of` made of a tensor; not constant.
         families: The lognormal first, then its rivals.
         initial: The row of the same tensor at initialisation.
+        beside: What the sentence says beside J where there is no such row.
         seed: Seeds the resampling of rows and the bootstrap.
         bootstrap: How many draws a p-value is of; 0 for none.
 
@@ -153,7 +156,8 @@ def measure(
     heights, bias = log_spacings(sample.spread), arbitrage_gap_bias(n)
     gap = 0.5 * math.log(2 * math.pi * math.e * float(sample.spread.var())) + float(heights.mean())
     differences = {name: densities[base] - densities[name] for name in rivals}
-    J_init = None if initial is None else initial.J_corrected
+    if initial is not None:
+        beside = f"{initial.J_corrected:.3f} at initialisation"
     verdict = verdict_of(winner, z, ks[base])
     return WeightRow(
         name=sample.name,
@@ -174,9 +178,9 @@ def measure(
         skew=skewness(y),
         J=gap,
         J_corrected=gap - bias,
-        J_init=J_init,
+        J_init=None if initial is None else initial.J_corrected,
         verdict=verdict,
-        sentence=in_words(verdict, sample, fits, winner, ahead, z, ks, gap - bias, J_init),
+        sentence=in_words(verdict, sample, fits, winner, ahead, z, ks, gap - bias, beside),
         intervals=_by_rows(sample, heights, bias, differences, seed),
         p_values=p_values,
         initial=initial,

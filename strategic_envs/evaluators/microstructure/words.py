@@ -49,9 +49,9 @@ def in_words(
     z: Mapping[str, float],
     ks: Mapping[str, float],
     gap: float,
-    gap_at_init: float | None,
+    beside: str,
 ) -> str:
-    """The sentence of a row; the arguments are the parts of a `WeightRow`.
+    """The sentence of a row; the arguments are the parts of a `WeightRow`, and what to say beside J.
 
     Example:
         See `WeightRow.sentence`, printed by `strategic-envs evaluate --network FILE`.
@@ -63,15 +63,12 @@ def in_words(
         reason = better if verdict == "rejected" else f"{better}, which |z| < {Z:.0f} does not settle"
         reason += f"; D {ks['lognormal']:.3f} against {ks[winner]:.3f}"
     else:
-        reason = (
-            f"best of {len(fits)} families on {count}, z {z[closest]:.1f} against {fits[closest].words}, the nearest"
-        )
+        reason = f"best of {len(fits)} families on {count}, z at least {z[closest]:.1f} ({fits[closest].words})"
         reason += f"; D {ks['lognormal']:.3f}"
         if verdict == "compatible":
             short = [f"z under {Z:.0f}"] * (z[closest] < Z) + [f"D over {FAR}"] * (ks["lognormal"] > FAR)
             reason += f": not supported, for {' and '.join(short)}"
-    before = "initialisation not given" if gap_at_init is None else f"{gap_at_init:.3f} at initialisation"
-    parts = [f"lognormal {verdict}: {reason}; J {gap:.3f} ({before})"]
+    parts = [f"lognormal {verdict}: {reason}; J {gap:.3f}" + (f" ({beside})" if beside else "")]
     if sample.zero_share:
         parts.append(f"{sample.zero_share:.1%} exact zeros left out")
     if sample.tied_share > 0.1:
