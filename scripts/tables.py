@@ -48,6 +48,9 @@ FIGURE_LEGEND = {
     "norm_gap": "the same as a correlation from 0 to 1; read it beside path_gap, which is small wherever the loss is",
     "identity_error": "how far weight times derivative is from the sum over the paths through it, which should be "
     "rounding: if not, the other numbers are not to be trusted",
+    "total_cost": "what all travellers of a congestion game pay together",
+    "wardrop_excess": "what they could save together, each alone: 0 at a Wardrop equilibrium",
+    "relative_gap": "the same as a share of the total cost",
 }
 """What the columns mean that only some games have."""
 

@@ -59,6 +59,9 @@ FIGURE_COLUMNS = (
     "path_gap",
     "norm_gap",
     "identity_error",
+    "total_cost",
+    "wardrop_excess",
+    "relative_gap",
 )
 """What rows about some games have beside: a leaderboard has such a column if a row of it does."""
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame, Outcomes
 from strategic_envs.games.kinds.normal_form import NormalFormGame
@@ -21,12 +22,15 @@ def sharing(game: Any) -> Any:
     Args:
         game: A game in normal form, a Markov game or a turn-based one; a game on continuous sets, which has the
             gradient of the sum itself, or a network's layers, which share one loss anyway, are handed back as they are.
+            Of a congestion game of populations, the one under marginal costs: what a member adds to everybody's.
 
     Example:
         >>> dilemma = NormalFormGame([[[3.0, 0.0], [5.0, 1.0]], [[3.0, 5.0], [0.0, 1.0]]])
         >>> sharing(dilemma).payoffs[0].tolist()
         [[6.0, 5.0], [5.0, 2.0]]
     """
+    if isinstance(game, CongestionGame):
+        return game.marginal()
     if isinstance(game, NormalFormGame):
         return NormalFormGame(_shared(game.payoffs.movedim(0, -1)).movedim(-1, 0), name=game.name)
     if isinstance(game, MarkovGame):

@@ -51,6 +51,7 @@ class DGNOptAgent(AlgorithmAgent):
         "duopoly_pricing_v0": {"iterations": 40, "lr": 0.3, "field": "exact"},
         "sequential_pricing_v0": {"iterations": 40, "lr": 0.3, "field": "exact"},
         "bertrand_pricing_v0": {"iterations": 40, "lr": 0.03, "field": "exact"},
+        "routing_v0": {"evaluate_every": 10},
         "larger_number_v0": {"games_per_sample": 4096},
         "layers_v0": {"iterations": 100, "evaluate_every": 50, "lr": 0.3, "minibatch_size": 128},
         "tic_tac_toe_v0": {

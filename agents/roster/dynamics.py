@@ -27,6 +27,7 @@ _ADAM_STEPS = {
     "sequential_pricing_v0": 0.01,
     "bertrand_pricing_v0": 0.01,
     "larger_number_v0": 0.05,
+    "routing_v0": 0.02,
     "layers_v0": 0.003,
     "tic_tac_toe_v0": 0.1,
 }
@@ -58,7 +59,8 @@ _MORE: Mapping[str, Presets] = {
 _REFUSED: Mapping[str, Mapping[str, str]] = {
     "cooperative_gradient": {"larger_number_v0": "the sum of the utilities is constant, so nothing would ever move"},
     "follow_the_ridge": {
-        "larger_number_v0": "it divides by a follower's own second derivatives, which are zero in mixed strategies"
+        "larger_number_v0": "it divides by a follower's own second derivatives, which are zero in mixed strategies",
+        "routing_v0": "travellers have no opposite interests",
     },
 }
 

@@ -27,6 +27,7 @@ class Extragradient(DynamicsAgent):
         "sequential_pricing_v0": {"iterations": 40, "step_size": 20.0, "games_per_sample": 256, "horizon": 100},
         "bertrand_pricing_v0": {"iterations": 40, "step_size": 1.0, "games_per_sample": 256, "horizon": 1},
         "larger_number_v0": {"step_size": 1.0, "games_per_sample": 4096},
+        "routing_v0": {"evaluate_every": 10, "step_size": 0.2},
         "layers_v0": {"iterations": 200, "evaluate_every": 50, "step_size": 0.2, "minibatch_size": 128},
         "tic_tac_toe_v0": {
             "iterations": 40,

@@ -37,6 +37,7 @@ class PPO(StockAgent):
         "duopoly_pricing_v0": {"lr": 1e-3},
         "sequential_pricing_v0": {"lr": 1e-3},
         "bertrand_pricing_v0": {"lr": 1e-3},
+        "routing_v0": {"evaluate_every": 2, "lr": 1e-2},
         "larger_number_v0": {"lr": 0.05},
         "layers_v0": {"evaluate_every": 10, "envs": 8, "batch": 160, "deviation": 0.1, "lr": 1e-2},
         "tic_tac_toe_v0": {"lr": 1e-3},

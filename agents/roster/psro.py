@@ -103,6 +103,7 @@ AGENTS = (
             "duopoly_pricing_v0": _PRICING,
             "sequential_pricing_v0": _PRICING,
             "bertrand_pricing_v0": {**_PRICING, "step_size": 1.0, "horizon": 1},
+            "routing_v0": {"iterations": 12, "field": "exact", "step_size": 2.0},
             "larger_number_v0": {"iterations": 12, "field": "exact", "step_size": 2.0},
             "tic_tac_toe_v0": {
                 "iterations": 12,

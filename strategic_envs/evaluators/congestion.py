@@ -16,7 +16,7 @@ from torch import Tensor
 from strategic_envs.errors import InvalidGameError
 from strategic_envs.evaluators.expectation import expected_utilities, joint_play
 from strategic_envs.evaluators.gap import Gap
-from strategic_envs.games.kinds.congestion import CongestionGame
+from strategic_envs.games.kinds.congestion import AtomicCongestionGame, CongestionGame
 from strategic_envs.play import Empirical
 
 __all__ = ["congestion_figures", "mean_costs", "wardrop_excess"]
@@ -76,7 +76,7 @@ def congestion_figures(game: object, play: object) -> dict[str, float]:
 
     Returns:
         Of a `CongestionGame`: `total_cost` of all members, `wardrop_excess` and, where costs cannot be negative,
-        `relative_gap`, the excess over the total cost. Of atomic players on a network: `total_cost`. Of others: none.
+        `relative_gap`, the excess over the total cost. Of atomic players: `total_cost`. Of others: none.
 
     Example:
         >>> from strategic_envs.games.kinds.congestion import PowerCosts
@@ -85,6 +85,9 @@ def congestion_figures(game: object, play: object) -> dict[str, float]:
         >>> {name: round(value, 6) for name, value in row.items()}
         {'total_cost': 0.75, 'wardrop_excess': 0.25, 'relative_gap': 0.333333}
     """
+    if isinstance(game, AtomicCongestionGame):
+        paid = -float(expected_utilities(game, joint_play(game, play)).sum())
+        return {"total_cost": getattr(game, "mass", 1.0) * paid}
     if not isinstance(game, CongestionGame):
         return {}
     joint = joint_play(game, play)

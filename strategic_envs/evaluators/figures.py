@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from strategic_envs.errors import InvalidGameError
+from strategic_envs.evaluators.congestion import congestion_figures
 from strategic_envs.games.pricing import PricingGame
 from strategic_envs.play import TabularPlay
 
@@ -33,7 +34,8 @@ def figures(game: object, play: object, start: int | None = None) -> dict[str, f
         start: The state in which play begins, where the game has states; None for its initial distribution.
 
     Returns:
-        Of a `PricingGame`, those of `strategic_envs.evaluators.collusion.policies`.
+        Of a `PricingGame`, those of `strategic_envs.evaluators.collusion.policies`; of congestion games those of
+        `strategic_envs.evaluators.congestion.congestion_figures`.
 
     Example:
         >>> from strategic_envs.games.pricing import pricing
@@ -45,7 +47,7 @@ def figures(game: object, play: object, start: int | None = None) -> dict[str, f
         from strategic_envs.evaluators.collusion.policies import policy_figures
 
         return policy_figures(game, play, start).row()
-    return {}
+    return congestion_figures(game, play)
 
 
 def mean_figures(cells: Iterable[tuple[float, Mapping[str, float]]]) -> dict[str, float]:

@@ -6,6 +6,7 @@ from strategic_envs.plots.counts import draw_counts
 from strategic_envs.plots.coverage import draw_coverage, plot_coverage
 from strategic_envs.plots.curves import draw_curves, plot_curves
 from strategic_envs.plots.figure import COLOURS, new_figure, save, share_legend
+from strategic_envs.plots.flows import draw_flows, flow_picture
 from strategic_envs.plots.price_paths import draw_price_clouds, draw_standing_prices
 from strategic_envs.plots.pricing import (
     draw_heat_map,
@@ -24,6 +25,7 @@ __all__ = [
     "draw_counts",
     "draw_coverage",
     "draw_curves",
+    "draw_flows",
     "draw_heat_map",
     "draw_histogram",
     "draw_impulse_response",
@@ -32,6 +34,7 @@ __all__ = [
     "draw_standing_prices",
     "draw_supports",
     "draw_trajectories",
+    "flow_picture",
     "new_figure",
     "plot_adversarial_examples",
     "plot_coverage",

@@ -37,6 +37,8 @@ EXPECTED = {
     "bertrand_pricing_v0": ("Observation is a single number", "State is a single number"),
 }
 CYCLES = 30
+# The suite plays the zero vector, which is no share of a population.
+WITHOUT_ZERO: dict[str, dict[str, Any]] = {"routing_v0": {"players": "atomic"}}
 
 
 def state_suite(module: Any) -> None:
@@ -54,7 +56,7 @@ def state_suite(module: Any) -> None:
 
 
 SUITES: dict[str, Callable[[Any], None]] = {
-    "api_test": lambda m: api_test(m.env(), num_cycles=CYCLES),
+    "api_test": lambda m: api_test(m.env(**WITHOUT_ZERO.get(m.__name__.split(".")[-1], {})), num_cycles=CYCLES),
     "seed_test": lambda m: seed_test(m.env, num_cycles=CYCLES),
     "state_test": state_suite,
     "render_test": lambda m: render_test(m.env),

@@ -24,6 +24,7 @@ from strategic_envs.agents.rllib.tasks.base import Draw, Options, Sample, Task
 from strategic_envs.agents.rllib.tasks.coordinates import CoordinatesTask
 from strategic_envs.agents.rllib.tasks.logits import LogitsTask
 from strategic_envs.errors import InvalidSettingError
+from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.play import Independent
@@ -143,6 +144,9 @@ class PointNetworkTask(_OneShotNetworkTask):
         leaves = [z.detach().cpu().requires_grad_() for z in outputs]
         x = Profile(into(s, z) for s, z in zip(self.game.sets, leaves, strict=True))
         shared = self.options.objective == "welfare" and draw is not None
-        field = game.welfare_gradient(x.detach()) if shared else game.field(x.detach())
+        if shared and isinstance(game, CongestionGame):
+            field = self.paid.field(x.detach())  # under marginal costs
+        else:
+            field = game.welfare_gradient(x.detach()) if shared else game.field(x.detach())
         slopes = [torch.autograd.grad(t, z, g)[0] for t, z, g in zip(x, leaves, field, strict=True)]
         return self._one_row(outputs, slopes)

@@ -90,6 +90,7 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
         self.possible_agents = [f"player_{i}" for i in range(game.n_players)]
         self.agents: list[str] = []
         self._action_spaces = {a: self._make_action_space(i) for i, a in enumerate(self.possible_agents)}
+        self._played_space = self._make_played_space()
         self._observation_spaces = {a: self._make_observation_space(i) for i, a in enumerate(self.possible_agents)}
         self.state_space = self._make_state_space()
         self._cycle = 0
@@ -112,9 +113,13 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
         return set_space(self.game.sets[player])
 
     def _make_observation_space(self, player: int) -> spaces.Box:
-        return self._make_state_space()
+        return self._make_played_space()
 
     def _make_state_space(self) -> spaces.Box:
+        return self._make_played_space()
+
+    def _make_played_space(self) -> spaces.Box:
+        """The space of everybody's last actions and the flag."""
         boxes = [bounds(s) for s in self.game.sets]  # of a discrete action: the one-hot vectors lie in the simplex
         low = np.concatenate([np.minimum(low, 0) for low, _ in boxes] + [np.zeros(1, dtype=np.float32)])
         high = np.concatenate([np.maximum(high, 0) for _, high in boxes] + [np.ones(1, dtype=np.float32)])
@@ -263,7 +268,7 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
                 block = own.project(torch.from_numpy(block.astype(np.float64))).numpy()
             blocks.append(block.astype(np.float32))
         state = np.concatenate([*blocks, np.zeros(1, dtype=np.float32)])
-        return np.clip(state, self.state_space.low, self.state_space.high)
+        return np.clip(state, self._played_space.low, self._played_space.high)
 
     # Looks
 

@@ -36,7 +36,7 @@ def layout(
         ends: Origins and destinations `(o, d)`: the picture is turned so that trips go from left to right.
 
     Example:
-        >>> layout([0, 0, 2, 2, 3], [2, 3, 1, 3, 1], 4, ends=[(0, 1)]).round(2).tolist()
+        >>> (layout([0, 0, 2, 2, 3], [2, 3, 1, 3, 1], 4, ends=[(0, 1)]).round(2) + 0.0).tolist()
         [[-0.88, 0.0], [0.88, 0.0], [0.0, 0.47], [0.0, -0.47]]
     """
     tail, head = np.asarray(tails, dtype=np.int64), np.asarray(heads, dtype=np.int64)

@@ -14,10 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from strategic_envs.games.routing.layout import layout
+from strategic_envs.games.routing.network import Network, Node
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["Picture", "draw_network"]
+__all__ = ["Picture", "draw_network", "picture_of", "places"]
 
 Points = NDArray[np.float64]
 
@@ -29,6 +32,7 @@ _LANE = 0.012  # between the two directions of a road
 _LABELLED = 12  # up to so many links say their flow and cost
 _NAMED = 60  # up to so many nodes say their name
 _WIDE = 9.0  # the extent from which on everything is drawn larger
+_FEW = 12  # trips that are shown as such
 _STEPS = 24  # points along a link
 
 
@@ -53,6 +57,50 @@ class Picture:
     costs: ArrayLike
     names: Sequence[str] | None = None
     ends: Sequence[tuple[int, int]] = ()
+
+
+def places(network: Network, trips: Sequence[tuple[Node, Node]] = ()) -> Points:
+    """Where the nodes of a network stand `(N, 2)`, a typical link being one unit long: as given, or by `layout`.
+
+    Args:
+        network: The network.
+        trips: Origins and destinations; while they are few, they go from left to right.
+    """
+    tails, heads = network.tails.numpy(), network.heads.numpy()
+    if network.positions is None:
+        few = trips if len(trips) <= _FEW else ()
+        return layout(tails, heads, len(network.nodes), ends=[(network.index(o), network.index(d)) for o, d in few])
+    place: Points = network.positions.numpy()
+    length = np.linalg.norm(place[heads] - place[tails], axis=1)
+    return place / (float(np.median(length[length > 0])) if (length > 0).any() else 1.0)
+
+
+def picture_of(
+    network: Network,
+    loads: ArrayLike,
+    costs: ArrayLike,
+    *,
+    trips: Sequence[tuple[Node, Node]] = (),
+    positions: Points | None = None,
+) -> Picture:
+    """A network with its flows.
+
+    Args:
+        network: The network.
+        loads: The flow on each link `(E,)`.
+        costs: What each link costs at that flow `(E,)`.
+        trips: Origins and destinations.
+        positions: What `places` gave, if it was asked already.
+    """
+    return Picture(
+        network.tails.numpy(),
+        network.heads.numpy(),
+        places(network, trips) if positions is None else positions,
+        loads,
+        costs,
+        names=[str(node) for node in network.nodes],
+        ends=[(network.index(o), network.index(d)) for o, d in trips] if len(trips) <= _FEW else (),
+    )
 
 
 def draw_network(axes: Axes, picture: Picture, *, limits: tuple[float, float] | None = None) -> Any:

@@ -10,6 +10,7 @@ from strategic_envs.agents.double_oracle.policy_space.exact.markov import Markov
 from strategic_envs.agents.double_oracle.policy_space.exact.normal_form import NormalFormArena
 from strategic_envs.agents.double_oracle.policy_space.exact.turn_based import TurnBasedArena
 from strategic_envs.errors import InvalidGameError, InvalidSettingError
+from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
 from strategic_envs.games.kinds.normal_form import NormalFormGame
@@ -41,6 +42,11 @@ def arena(game: object, **settings: Any) -> Arena:
         >>> type(arena(TicTacToe(), unreached="nothing")).__name__
         'TurnBasedArena'
     """
+    if isinstance(game, CongestionGame):
+        raise InvalidGameError(
+            f"{game.name}: got populations that split their flow, whose members each answer alone: a mixture of such "
+            "splits is a split itself and pays differently. PSRO plays the atomic form (players='atomic')"
+        )
     for kind, build in _KINDS:
         if isinstance(game, kind):
             try:

@@ -7,6 +7,7 @@ from typing import Any
 from strategic_envs.agents.rllib.psro.tasks.base import FORMS, Response
 from strategic_envs.agents.rllib.tasks import Options
 from strategic_envs.errors import InvalidGameError, InvalidSettingError
+from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.games.kinds.dynamic import DynamicGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.markov import MarkovGame
@@ -43,6 +44,11 @@ def response_task(game: Any, options: Options, *, form: str = "parameters", trem
         raise InvalidGameError(
             f"{game.name}: populations of networks' layers have no meta-game that fits in a table: PSRO plays "
             "turn-based, Markov, normal-form and continuous games"
+        )
+    if isinstance(game, CongestionGame):
+        raise InvalidGameError(
+            f"{game.name}: got populations that split their flow, whose members each answer alone: a mixture of such "
+            "splits is a split itself and pays differently. PSRO plays the atomic form (players='atomic')"
         )
     if isinstance(game, Game) and options.strategy == "network":
         raise InvalidSettingError(

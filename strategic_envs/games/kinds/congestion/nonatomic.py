@@ -61,7 +61,7 @@ class CongestionGame(Game):
 
     def __init__(
         self,
-        masses: Tensor | Sequence[float],
+        masses: Tensor | np.ndarray | Sequence[float],
         strategies: Sequence[Strategies],
         rates: Sequence[Sequence[Sequence[float]] | None] | None = None,
         costs: Costs | None = None,
@@ -176,6 +176,10 @@ class CongestionGame(Game):
         j = i if j is None else j
         ends = np.cumsum([0, *self._counts])
         return self.jacobian(x)[..., ends[i] : ends[i + 1], ends[j] : ends[j + 1]]
+
+    def _welfare(self, weights: Sequence[float] | None, x: tuple[Tensor, ...]) -> Tensor:
+        """Minus the total cost, unless populations are weighed in another way than by their masses."""
+        return super()._welfare(self.masses.tolist() if weights is None else weights, x)
 
     def profile_of(self, flow: Flow) -> Profile:
         """The shares of a solver's flows."""
