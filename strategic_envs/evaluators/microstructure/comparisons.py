@@ -1,7 +1,7 @@
 """Which family describes the weights: likelihoods, Vuong's test, BIC, and how far each fit is from the sample.
 
-Never a curve fitted to a histogram: its R^2 reads .87 on Gaussian weights and .97 on Laplace ones when a lognormal is
-fitted, so it tells nothing apart.
+Never a curve fitted to a histogram: the R^2 of a lognormal curve reads .88 on Gaussian weights and .98 on Laplace ones
+(100 bins), which Vuong's test rejects at z = -60 and -40. It tells nothing apart.
 """
 
 from __future__ import annotations

@@ -57,7 +57,7 @@ def in_words(
         See `WeightRow.sentence`, printed by `strategic-envs evaluate --network FILE`.
     """
     closest = min(z, key=lambda name: z[name])
-    count = f"{sample.n:,} sizes"
+    count = f"{sample.n:,} entries"
     if winner != "lognormal":
         better = f"{fits[winner].words} fits {count} better by {-ahead[winner]:.3g} nats each (z {z[winner]:.1f})"
         reason = better if verdict == "rejected" else f"{better}, which |z| < {Z:.0f} does not settle"
@@ -72,7 +72,7 @@ def in_words(
     if sample.zero_share:
         parts.append(f"{sample.zero_share:.1%} exact zeros left out")
     if sample.tied_share > 0.1:
-        parts.append(f"{sample.tied_share:.0%} of the sizes are tied, as in low precision: J takes them as rounded")
+        parts.append(f"{sample.tied_share:.0%} of them have tied sizes, as in low precision: J takes them as rounded")
     if sample.n > sample.y.size:
         parts.append(f"measured on {sample.y.size:,} of them, drawn at random")
     return "; ".join(parts)
