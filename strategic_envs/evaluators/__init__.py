@@ -17,6 +17,7 @@ from strategic_envs.evaluators.outcomes import Outcomes, outcome_probabilities
 from strategic_envs.evaluators.rates import Rate, fit_rate, gaps_by_horizon, regret_bound
 from strategic_envs.evaluators.report import Report, evaluate
 from strategic_envs.evaluators.robustness import RobustReport, gradient_masking, pgd_accuracy, robustness_curve
+from strategic_envs.evaluators.wardrop import layer_equilibrium, path_wardrop
 
 __all__ = [
     "FamilyGap",
@@ -40,6 +41,7 @@ __all__ = [
     "gradient_masking",
     "label",
     "label_points",
+    "layer_equilibrium",
     "local_cce_gap",
     "local_ce_gap",
     "local_deviation_gain",
@@ -47,6 +49,7 @@ __all__ = [
     "nash_conv",
     "neuron_microstructure",
     "outcome_probabilities",
+    "path_wardrop",
     "pgd_accuracy",
     "regret_bound",
     "robustness_curve",

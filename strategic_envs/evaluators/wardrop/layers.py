@@ -38,7 +38,7 @@ class LayerEquilibrium:
         gap: The largest `|dL/dW|` of its weights and biases, its weight decay counted in.
         excess: `sum_k b_k max_i |G_ik| + <W, G>`, G being the slopes and `b_k = sum_i |W_ik|` the budget of unit k. If
             `convex`, the layer cannot gain more than this without a larger budget; otherwise a score of first order.
-            None for layers that are no linear layers.
+            It can be 0 where the gap is not: the budget is spent, or is zero. None for layers that are not linear.
         best_response_gain: How much the layer gains by its best response, without a budget. None where its problem is
             not convex, or was not solved.
         convex: Whether the loss is convex in the layer's weights.

@@ -24,10 +24,13 @@ class PathWardrop:
         norm_gap: The largest `|C_p| / (|a_p| |delta_j|)`, between 0 and 1, free of scale. 0: the residual is
             uncorrelated with every path's feature. 0 also where the residual is rounding alone.
         cert: The loss is above the smallest loss with the same mass of flow a source (and the same gates) by at most
-            this. None where not all paths were seen. Whether it says more than `loss >= 0` is `cert_informative`.
+            this. None where not all paths were seen. Whether it says more than `loss >= 0` is `cert_informative`: early
+            in the training of a small linear network it does, of a trained network with ReLU it seldom does. It can
+            be 0 where `path_gap` is not: the mass of a source is spent, or is zero.
         identity_error: The largest error of `W_e dL/dW_e = sum of w_p C_p over paths through e`, over all edges and
             biases; where the paths were not listed, of the layers' sums alone.
-        layer_sums: `sum w_p C_p` counted at each layer: the flow's total cost, the same at all of them.
+        layer_sums: `sum w_p C_p` counted at each layer, `sum W dL/dW` of its weights and of the biases from it on: the
+            flow's total cost, the same at all of them.
         second_moment: `sum |w_p| C_p^2`, exact; None where paths were drawn.
         loss: The loss.
         largest_slope: The largest `|dL/dW|` of all weights and biases, as automatic derivation has it.
