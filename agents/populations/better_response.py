@@ -80,7 +80,7 @@ def settle(
         [6, 2]
     """
     _check(game, agents, sweeps)
-    resources = len(game.incidence.matrix)
+    resources = game.incidence.count
     if agents * resources > _LARGEST_TABLE:
         raise InvalidSettingError(
             f"settle: got {agents} agents and {resources} resources, expected a product of at most {_LARGEST_TABLE}: "
@@ -104,11 +104,13 @@ def settle(
 
 
 def _check(game: CongestionGame, agents: int, sweeps: int) -> None:
-    matrix = game.incidence.matrix
-    alone = matrix.shape[0] == matrix.shape[1] and bool((matrix == torch.eye(len(matrix)).to(matrix)).all())
+    use = game.incidence
+    alone = (
+        use.count == use.size and np.array_equal(use.resources, np.arange(use.size)) and bool((use.rates == 1).all())
+    )
     if game.n_players != 1 or not alone:
         raise InvalidGameError(
-            f"{game.name}: got {game.n_players} populations over {matrix.shape[0]} strategies and {matrix.shape[1]} "
+            f"{game.name}: got {game.n_players} populations over {use.count} strategies and {use.size} "
             "resources, expected one population with strategy k the resource k and nothing else"
         )
     if agents < 1 or sweeps < 0:

@@ -19,7 +19,6 @@ is in such an equilibrium: any density is one for some utility.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -73,7 +72,7 @@ class Arbitrage(CongestionGame):
         alpha: float = -4.0,
         beta: float = 0.5,
         *,
-        binning: Literal["log", "linear"] = "log",
+        binning: str = "log",
         crowding: float = 1.0,
         reach: float = 5.0,
     ) -> None:
@@ -97,7 +96,7 @@ class Arbitrage(CongestionGame):
         self.worth = self.alpha * self.positions - self.beta * self.positions**2
         self.equilibrium: Float[Tensor, " bins"] = (self.worth / self.crowding).softmax(-1)
         costs = LogCosts(-self.worth, self.crowding)
-        super().__init__([1.0], [torch.eye(bins, dtype=torch.float64)], costs=costs, name="arbitrage")
+        super().__init__([1.0], [[[k] for k in range(bins)]], costs=costs, name="arbitrage")
         self._known = self._facts()
 
     def _facts(self) -> Known:
