@@ -1,31 +1,25 @@
-"""Equilibria over all paths of a network: gradient projection and Frank-Wolfe, with paths added as they are needed.
+"""Equilibria over all paths of a network, with paths added as they are needed.
 
-Nobody can list the paths of a road network. Both methods keep those in use (columns), search the shortest ones at
+Nobody can list the paths of a road network. The solvers keep those in use (columns), search the shortest ones at
 present costs, and stop when no path at all would save anything: the gap is over every path of the network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from jaxtyping import Float
-from scipy.optimize import root_scalar
 
-from strategic_envs.errors import InvalidSettingError
 from strategic_envs.games.kinds.congestion import Costs
+from strategic_envs.games.kinds.congestion.solve import check_settings
 from strategic_envs.games.routing.columns import Columns, Demand
+from strategic_envs.games.routing.steps import METHODS, PricedLinks
 
 __all__ = ["Assignment", "assign"]
 
-NEWTON_STEPS = 3  # linearisations of the costs between two searches for paths
-PASSES = 100  # at most so many Gauss-Seidel passes on each
-FORCING = 1e-3  # passes end when what is left to save has fallen to this share
-PATIENCE = 20  # steps without a smaller excess after which rounding is all that is left
-Loads = Float[np.ndarray, " E"]
-Mover = Callable[["_Costs", Columns, Demand, np.ndarray, np.ndarray], Columns]
+PATIENCE = 20  # steps without progress after which rounding is all that is left
+ROUNDING = 1e-15  # a potential that falls by a smaller share is none that falls
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,48 +28,13 @@ class Assignment:
 
     Args:
         columns: Paths and their flows.
-        outcome: `converged`, `max_steps`, `stalled` or `nonfinite`.
-        iterations: How many searches for shortest paths followed the first.
-        history: Potential and excess at each of them and at the first, `(iterations + 1, 2)`.
+        outcome: `converged`, `max_steps`, `stalled` or `nonfinite`, as in `Flow`.
+        history: Potential and excess before each step and at the end, `(steps + 1, 2)`.
     """
 
     columns: Columns
     outcome: str
-    iterations: int
     history: Float[np.ndarray, "steps 2"]
-
-
-@dataclass(frozen=True, eq=False)
-class _Costs:
-    """Cost functions on NumPy's arrays."""
-
-    costs: Costs
-
-    def value(self, loads: Loads) -> Loads:
-        return self.costs.value(torch.from_numpy(loads)).numpy()
-
-    def potential(self, loads: Loads) -> float:
-        return float(self.costs.integral(torch.from_numpy(loads)).sum())
-
-    def slope(self, loads: Loads, mass: float) -> Loads:
-        """Derivatives; a chord where one is infinite, as that of a square root at zero."""
-        slope = self.costs.derivative(torch.from_numpy(loads)).numpy()
-        if np.isfinite(slope).all():
-            return slope
-        width = 1e-3 * mass
-        return np.where(np.isfinite(slope), slope, (self.value(loads + width) - self.value(loads)) / width)
-
-    def step(self, loads: Loads, change: Loads, precision: float) -> float:
-        """The t in [0, 1] at which the potential of `loads + t change` is least: where its derivative is zero."""
-
-        def derivative(t: float) -> float:
-            return float(self.value(np.maximum(loads + t * change, 0.0)) @ change)
-
-        if derivative(1.0) <= 0.0:
-            return 1.0
-        if derivative(0.0) >= 0.0:
-            return 0.0
-        return float(root_scalar(derivative, bracket=(0.0, 1.0), method="brentq", xtol=precision).root)
 
 
 def assign(
@@ -86,90 +45,62 @@ def assign(
     tol: float = 1e-12,
     max_steps: int | None = None,
     start: Columns | None = None,
+    name: str = "assignment",
 ) -> Assignment:
     """Flows of a Wardrop equilibrium over all paths.
 
     Args:
         demand: Trips and the graph; every pair must be connected.
         costs: Costs of the links, at least 0 and finite.
-        method: `gp`: gradient projection on the paths in use (after Jayakrishnan et al. 1994), on costs that are
-            linearised anew for every step, so that steps are Newton's. `fw`: Frank and Wolfe's all-or-nothing steps.
-            Both have an exact line search, so the potential never rises.
+        method: `gp`, see `GradientProjection`, or `fw`, see `FrankWolfe`.
         tol: The excess to stop at, as a share of the total cost.
-        max_steps: Searches for shortest paths after the first; by default 500 (`gp`) or 10,000 (`fw`).
+        max_steps: Steps at most, each with a search for shortest paths; by default 500 (`gp`) or 10,000 (`fw`).
         start: Paths and flows to begin with; by default all trips on the shortest paths of the empty network.
+        name: What errors call the game.
 
     Raises:
-        InvalidSettingError: If there is no such method, or a setting is negative.
+        InvalidSettingError: If the tolerance or the number of steps is negative.
+        UnknownNameError: If there is no such method.
     """
-    movers: dict[str, tuple[Mover, int]] = {"gp": (_newton, 500), "fw": (_all_or_nothing, 10_000)}
-    if method not in movers:
-        raise InvalidSettingError(f"got the method {method!r}, expected 'gp' (gradient projection) or 'fw'")
-    if not tol >= 0.0 or (max_steps is not None and max_steps < 0):
-        raise InvalidSettingError(f"got tol={tol} and max_steps={max_steps}, expected both at least 0")
-    move, steps = movers[method]
-    steps = steps if max_steps is None else max_steps
-    priced = _Costs(costs)
-    columns = _initial(demand, priced, costs.size) if start is None else start.carrying(demand.mass, start.flows)
-    best, least_excess, best_step = columns, np.inf, 0
+    check_settings(name, tol, method, max_steps)
+    links = PricedLinks(costs)
+    steps = METHODS[method](links, demand)
+    most = steps.most if max_steps is None else max_steps
+    columns = _all_or_nothing(demand, links, costs.size) if start is None else start.carrying(demand.mass, start.flows)
+    best, least_excess, least_potential, progress = columns, np.inf, np.inf, 0
     history: list[tuple[float, float]] = []
-    outcome = "max_steps"
-    for step in range(steps + 1):
+    for step in range(most + 1):
         loads = columns.loads()
-        cost = priced.value(loads)
+        cost = links.value(loads)
         if not np.isfinite(cost).all():
-            outcome = "nonfinite"
-            break
+            return Assignment(best, "nonfinite", _rows(history))
         least, last = demand.shortest(cost)
         paid = columns.costs(cost)
         excess, total = float(columns.flows @ (paid - least[columns.owner()])), float(columns.flows @ paid)
-        history.append((priced.potential(loads), excess))
+        potential = links.potential(loads)
+        history.append((potential, excess))
+        if excess < least_excess or potential < least_potential - ROUNDING * abs(least_potential):
+            progress = step
         if excess < least_excess:
-            best, least_excess, best_step = columns, excess, step
+            best, least_excess = columns, excess
+        least_potential = min(potential, least_potential)
         if excess <= tol * total:
-            outcome = "converged"
-            break
-        if method == "gp" and step - best_step >= PATIENCE:
-            outcome = "stalled"
-            break
-        if step < steps:
-            cheaper = paid[columns.best(paid)] > least
-            columns, _ = columns.with_shortest(demand, cheaper | (method == "fw"), last)
-            columns = move(priced, columns, demand, loads, cost)
-    return Assignment(best, outcome, len(history) - 1, np.asarray(history).reshape(-1, 2))
+            return Assignment(best, "converged", _rows(history))
+        if step - progress >= PATIENCE:
+            return Assignment(best, "stalled", _rows(history))
+        if step < most:
+            dear = paid[columns.best(paid)] > least
+            columns = steps.move(columns.with_shortest(demand, dear | steps.everyone, last))
+    return Assignment(best, "max_steps", _rows(history))
 
 
-def _initial(demand: Demand, costs: _Costs, size: int) -> Columns:
+def _all_or_nothing(demand: Demand, links: PricedLinks, size: int) -> Columns:
     """All trips on the shortest paths of the empty network."""
+    _, last = demand.shortest(links.value(np.zeros(size)))
     everyone = np.ones(len(demand.mass), dtype=bool)
-    _, last = demand.shortest(costs.value(np.zeros(size)))
-    columns, _ = Columns.empty(len(demand.mass), size).with_shortest(demand, everyone, last)
+    columns = Columns.empty(len(demand.mass), size).with_shortest(demand, everyone, last)
     return columns.carrying(demand.mass, demand.mass)
 
 
-def _newton(costs: _Costs, columns: Columns, demand: Demand, loads: Loads, cost: Loads) -> Columns:
-    """Flow between the paths in use: the costs made linear, projected by Gauss-Seidel passes, then a line search."""
-    from strategic_envs.games.routing.compiled import shift  # late, because numba is slow to import
-
-    mass = float(demand.mass.sum())
-    for _ in range(NEWTON_STEPS):
-        flows, slope = columns.flows.copy(), costs.slope(loads, mass)
-        change, found, _ = shift(
-            columns.firsts, columns.starts, columns.links, flows, cost.copy(), slope, PASSES, FORCING
-        )
-        t = costs.step(loads, change, 1e-3) if found > 0.0 else 0.0
-        if t == 0.0:
-            break
-        columns = columns.carrying(demand.mass, flows if t == 1.0 else columns.flows + t * (flows - columns.flows))
-        loads = columns.loads()
-        cost = costs.value(loads)
-    return columns
-
-
-def _all_or_nothing(costs: _Costs, columns: Columns, demand: Demand, loads: Loads, cost: Loads) -> Columns:
-    """A share of everybody moves to the shortest paths."""
-    towards = np.zeros_like(columns.flows)
-    towards[columns.best(columns.costs(cost))] = demand.mass
-    moved = towards - columns.flows
-    change = np.bincount(columns.links, np.repeat(moved, np.diff(columns.starts)), columns.size)
-    return columns.carrying(demand.mass, columns.flows + costs.step(loads, change, 1e-12) * moved)
+def _rows(history: list[tuple[float, float]]) -> Float[np.ndarray, "steps 2"]:
+    return np.asarray(history, dtype=np.float64).reshape(-1, 2)

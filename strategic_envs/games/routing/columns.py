@@ -98,13 +98,11 @@ class Columns:
 
         return cheapest(self.firsts, costs)
 
-    def with_shortest(
-        self, demand: Demand, wanted: Bool[np.ndarray, " K"], last: Int[np.ndarray, "O N"]
-    ) -> tuple[Columns, int]:
-        """Columns without flow left out, and at each wanted pair the path of the trees added; and how many were new."""
+    def with_shortest(self, demand: Demand, wanted: Bool[np.ndarray, " K"], last: Int[np.ndarray, "O N"]) -> Columns:
+        """Columns without flow left out, and at each wanted pair the path of the trees added, with none."""
         from strategic_envs.games.routing.compiled import refresh
 
-        firsts, starts, links, flows, added = refresh(
+        firsts, starts, links, flows = refresh(
             self.firsts,
             self.starts,
             self.links,
@@ -116,7 +114,7 @@ class Columns:
             demand.destination,
             demand.tails,
         )
-        return Columns(firsts, starts, links, flows, self.size), int(added)
+        return Columns(firsts, starts, links, flows, self.size)
 
     def carrying(self, mass: Float[np.ndarray, " K"], flows: Float[np.ndarray, " P"]) -> Columns:
         """The same paths with these flows, made to add up to each pair's mass: its largest takes up the rounding."""

@@ -38,8 +38,7 @@ def cheapest(firsts, costs):
 def refresh(firsts, starts, links, flows, wanted, last, row, origin, destination, tails):
     """Columns without flow left out, and at every wanted pair the path of the tree `last` added, with no flow.
 
-    `last[row[k], node]` is the last link of the shortest path from pair k's origin to the node. Also returns how many
-    paths were new.
+    `last[row[k], node]` is the last link of the shortest path from pair k's origin to the node.
     """
     pairs = len(wanted)
     most = len(links)
@@ -54,7 +53,7 @@ def refresh(firsts, starts, links, flows, wanted, last, row, origin, destination
     new_links = np.empty(most, np.int64)
     new_flows = np.zeros(len(flows) + pairs)
     path = np.empty(len(tails), np.int64)
-    count, end, added = 0, 0, 0
+    count, end = 0, 0
     for k in range(pairs):
         length = 0
         if wanted[k]:
@@ -86,9 +85,8 @@ def refresh(firsts, starts, links, flows, wanted, last, row, origin, destination
                 end += 1
             count += 1
             new_starts[count] = end
-            added += 1
         new_firsts[k + 1] = count
-    return new_firsts, new_starts[: count + 1].copy(), new_links[:end].copy(), new_flows[:count].copy(), added
+    return new_firsts, new_starts[: count + 1].copy(), new_links[:end].copy(), new_flows[:count].copy()
 
 
 @exact_loop
@@ -99,14 +97,13 @@ def shift(firsts, starts, links, flows, cost, slope, passes, tolerance):
     or p is empty: by `min(f_p, (C_p - C_b) / s)`, s the slopes of the links on one of them alone; costs change at once.
     Passes end when what a pass still finds to save is `tolerance` times what the first found.
 
-    `flows` and `cost` are changed in place. Returns the change of every load, which is built from the shifts alone (a
-    difference of loads would drown small changes in rounding), what the first pass found, and the number of passes.
+    `flows` and `cost` are changed in place. Returns the change of every load, built from the shifts alone: a difference
+    of loads would drown small changes in rounding.
     """
     change = np.zeros(len(cost))
     only = np.zeros(len(cost), np.int8)  # 1: on the cheapest path, 2: on the other, 3: on both
-    first, taken = 0.0, 0
-    for _ in range(passes):
-        taken += 1
+    first = 0.0
+    for done in range(passes):
         found = 0.0
         for k in range(len(firsts) - 1):
             if firsts[k + 1] - firsts[k] < 2:
@@ -150,8 +147,8 @@ def shift(firsts, starts, links, flows, cost, slope, passes, tolerance):
                     only[links[i]] -= 2
             for i in range(starts[best], starts[best + 1]):
                 only[links[i]] -= 1
-        if taken == 1:
+        if done == 0:
             first = found
         if found <= tolerance * first:
             break
-    return change, first, taken
+    return change

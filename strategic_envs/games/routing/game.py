@@ -212,7 +212,7 @@ class RoutingGame(CongestionGame):
             if [len(f) for f in parts] != [len(mine) for mine in paths]:
                 raise InvalidStrategyError(f"{self.name}: got a start that does not fit the paths of this game")
             columns = Columns.of_paths(paths, torch.cat(list(parts)).numpy(), costs.size)
-        return assign(self._demand, costs, method=method, tol=tol, max_steps=max_steps, start=columns)
+        return assign(self._demand, costs, method=method, tol=tol, max_steps=max_steps, start=columns, name=self.name)
 
     def _routed(self, found: Assignment, objective: Costs) -> RoutedFlow:
         """The solver's answer with what is known of it; gaps and potential are of the costs that were minimised."""
@@ -239,7 +239,7 @@ class RoutingGame(CongestionGame):
             used_gap=float(above[often].max()) if often.any() else 0.0,
             potential=float(objective.integral(on_loads).sum()),
             outcome=found.outcome,
-            iterations=found.iterations,
+            iterations=len(found.history) - 1,
             history=torch.from_numpy(found.history),
             paths=columns.paths(),
         )
