@@ -68,6 +68,8 @@ def sample_of(name: str, tensor: Tensor | np.ndarray, *, seed: int = 0, largest:
     """
     values = torch.as_tensor(tensor).detach()
     flat = values.reshape(-1).to("cpu")
+    if flat.element_size() == 1:
+        flat = flat.to(torch.float32)  # torch compares no numbers of eight bits
     wrong = int((~torch.isfinite(flat)).sum())
     if wrong:
         raise DataError(

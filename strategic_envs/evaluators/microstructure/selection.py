@@ -18,7 +18,7 @@ from strategic_envs.errors import DataError, InvalidSettingError, UnknownNameErr
 __all__ = ["Skipped", "named_tensors", "weights_of"]
 
 NORMS = (nn.LayerNorm, nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.RMSNorm)
-_NORM = re.compile(r"norm|(^|_)(ln|bn)(_|\d|$)", re.IGNORECASE)
+_NORM = re.compile(r"norm(?!al)|(^|_)(ln|bn)(_|\d|$)", re.IGNORECASE)
 _FIXED = re.compile(
     r"running_(mean|var)|num_batches|stft|basis|window|filter_?bank|fbank|inv_freq|rotary|sinusoid|mask|position_ids",
     re.IGNORECASE,

@@ -185,6 +185,7 @@ def test_what_is_skipped_and_why() -> None:
 
 def test_fixed_tensors_of_a_state_dict() -> None:
     state = {"stft.basis": drawn("normal"), "w": drawn("normal", 1)}
+    assert len(weight_microstructure({"normal_head.weight": state["w"]}, controls=False).rows) == 1
     guessed = weight_microstructure(state, controls=False)
     assert [s.reason for s in guessed.skipped] == ["fixed, by its name (fixed=() keeps it)"]
     assert len(weight_microstructure(state, controls=False, fixed=()).rows) == 2
@@ -214,6 +215,13 @@ def test_low_precision(dtype: torch.dtype) -> None:
     assert (row.verdict, row.winner) == ("rejected", "half_normal")
     assert row.J_corrected == pytest.approx(exact.J_corrected, abs=0.003)
     assert ("tied" in row.sentence) == (dtype != torch.float32)
+
+
+def test_eight_bits_are_read_and_tie() -> None:
+    row = row_of(drawn("normal").to(torch.float8_e4m3fn))
+    assert row.tied_share > 0.99
+    assert row.zero_share < 0.01
+    assert row.verdict == "rejected"
 
 
 def test_a_part_of_a_very_large_tensor() -> None:
