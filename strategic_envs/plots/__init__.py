@@ -14,6 +14,7 @@ from strategic_envs.plots.pricing import (
     draw_impulse_response,
     draw_price_cycles,
 )
+from strategic_envs.plots.quantiles import draw_quantiles, plot_quantiles
 from strategic_envs.plots.robustness import plot_adversarial_examples, plot_robustness
 from strategic_envs.plots.supports import draw_supports
 from strategic_envs.plots.training import LearningCurves, plot_training
@@ -32,6 +33,7 @@ __all__ = [
     "draw_price_clouds",
     "draw_price_cycles",
     "draw_standing_prices",
+    "draw_quantiles",
     "draw_supports",
     "draw_trajectories",
     "flow_picture",
@@ -39,6 +41,7 @@ __all__ = [
     "plot_adversarial_examples",
     "plot_coverage",
     "plot_curves",
+    "plot_quantiles",
     "plot_robustness",
     "plot_training",
     "plot_trajectories",

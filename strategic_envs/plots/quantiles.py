@@ -73,7 +73,7 @@ def draw_quantiles(
         axes.plot(ndtri((rank + 0.5) / len(y)), y[rank], color=colour, label=name, zorder=3, **look)  # pyright: ignore[reportArgumentType]
     axes.set(xlim=(-_REACH, _REACH), ylim=(-2 * _REACH, _REACH))
     axes.grid(color="#E8E8E8", linewidth=0.7)
-    ylabel = "of ln|w|, in standard deviations"
+    ylabel = "quantiles of ln|w|, standardised"
     dress(axes, title=title, xlabel="quantiles of a Gaussian", ylabel=ylabel)
 
 
