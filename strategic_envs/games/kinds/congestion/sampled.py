@@ -31,7 +31,9 @@ def check_costs(costs: Costs, largest: Float[Tensor, " E"], name: str) -> None:
         >>> from strategic_envs.games.kinds.congestion.costs import PowerCosts
         >>> check_costs(PowerCosts.affine([1.0], [0.0]), torch.ones(1, dtype=torch.float64), "example")
     """
-    loads = torch.linspace(0, 1, _LOADS, dtype=torch.float64).unsqueeze(-1) * largest.clamp(min=1e-12)
+    most = largest.max() if bool((largest > 0).any()) else torch.ones((), dtype=torch.float64)
+    largest = torch.where(largest > 0, largest, most)  # what no strategy uses is sampled like the others
+    loads = torch.linspace(0, 1, _LOADS, dtype=torch.float64).unsqueeze(-1) * largest
     value = costs.value(loads)
     if not isinstance(value, Tensor) or value.shape != loads.shape:
         shape = tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
@@ -45,7 +47,7 @@ def check_costs(costs: Costs, largest: Float[Tensor, " E"], name: str) -> None:
         _refuse(name, value < -_SLACK * size, loads, value, "non-negative costs (or allow_negative=True)")
     falls = value[1:] - value[:-1] < -_SLACK * size
     _refuse(name, falls, loads[1:], value[1:], "costs that do not decrease, but here they do")
-    middle, step = loads[1:-1], 1e-6 * largest.clamp(min=1e-12)
+    middle, step = loads[1:-1], 1e-6 * largest
     slope = (costs.integral(middle + step) - costs.integral(middle - step)) / (2 * step)
     wrong = ~((slope - value[1:-1]).abs() <= _FIT * (size + value[1:-1].abs()) + 1e-12)
     _refuse(name, wrong, middle, slope, "an integral whose slope is the cost, but its slope here is the number given")
