@@ -11,7 +11,7 @@ from jaxtyping import Float
 from scipy.optimize import root_scalar
 
 from strategic_envs.games.kinds.congestion import Costs, Incidence
-from strategic_envs.games.kinds.congestion.gradient_projection import CompiledSweeps, TensorSweeps
+from strategic_envs.games.kinds.congestion.moves import CompiledMoves, TensorMoves
 from strategic_envs.games.routing.columns import Columns, Demand
 
 __all__ = ["METHODS", "FrankWolfe", "GradientProjection", "PricedLinks", "Steps"]
@@ -123,7 +123,7 @@ class GradientProjection:
     def _sweep(self, columns: Columns) -> Columns:
         costs = self.links.costs
         rows = Incidence(columns.starts, columns.links, np.ones(len(columns.links)), columns.size)
-        kind, passes = (TensorSweeps, TENSOR_SWEEPS) if costs.terms() is None else (CompiledSweeps, SWEEPS)
+        kind, passes = (TensorMoves, TENSOR_SWEEPS) if costs.terms() is None else (CompiledMoves, SWEEPS)
         sweeps = kind(rows, np.diff(columns.firsts).tolist(), costs, columns.flows)
         for _ in range(passes):
             sweeps.status()  # sums the loads anew

@@ -12,7 +12,7 @@ import numpy as np
 
 from strategic_envs.solvers.compiled import exact_loop
 
-__all__ = ["cost", "fill_loads", "gap", "path_cost", "slope", "step_length", "sweep"]
+__all__ = ["cost", "descend", "fill_loads", "gap", "path_cost", "slope", "step_length", "sweep"]
 
 
 @exact_loop
@@ -66,12 +66,12 @@ def along(a, p, log, loads, direction, touched, count, s):
 
 
 @exact_loop
-def step_length(a, p, log, loads, direction, touched, count, most):
+def step_length(a, p, log, loads, direction, touched, count, most, accuracy):
     """A step s in [0, most] along which the potential falls, nearly to its least value on `loads + s direction`.
 
     Newton's method on the potential's slope g, within a bracket that is halved where Newton would leave it or gains too
-    little. It stops a little before the minimum, where g is a tenth of what it was, or a millionth of that behind it:
-    so the potential cannot grow.
+    little. It stops a little before the minimum, where g is `accuracy` of what it was, or a hundred-thousandth of that
+    behind it: so the potential cannot grow.
     """
     g, h = along(a, p, log, loads, direction, touched, count, 0.0)
     if not g < 0.0:
@@ -86,7 +86,7 @@ def step_length(a, p, log, loads, direction, touched, count, most):
             break
         last, s = abs(g), new
         g, h = along(a, p, log, loads, direction, touched, count, s)
-        if -0.1 * first <= g <= 1e-6 * first or (s == most and g <= 0.0):
+        if -accuracy * first <= g <= 1e-5 * accuracy * first or (s == most and g <= 0.0):
             return s
         if g < 0.0:
             low = s
@@ -148,7 +148,7 @@ def sweep(starts, resources, rates, first, flows, a, p, log, loads, costs, direc
                     touched[count] = e
                     count += 1
                 direction[e] -= rates[i]
-            s = step_length(a, p, log, loads, direction, touched, count, flows[q])
+            s = step_length(a, p, log, loads, direction, touched, count, flows[q], 0.1)
             if s > 0.0:
                 moved = moved or flows[q] - s != flows[q] or flows[best] + s != flows[best]
                 flows[best] += s
@@ -159,6 +159,35 @@ def sweep(starts, resources, rates, first, flows, a, p, log, loads, costs, direc
                     loads[e] = max(loads[e] + s * direction[e], 0.0)
                     costs[e] = cost(a, p, log, e, loads[e])
                 direction[e] = 0.0
+    return moved
+
+
+@exact_loop
+def descend(starts, resources, rates, first, flows, a, p, log, loads, costs, direction, touched):
+    """A step of Frank and Wolfe: all flows go the same share of the way to the cheapest strategies, in place.
+
+    Arguments and result as of `sweep`; loads and costs are left as they were.
+    """
+    target = np.zeros(len(flows))
+    for k in range(len(first) - 1):
+        best, mass = first[k], 0.0
+        least = path_cost(starts, resources, rates, costs, best)
+        for q in range(first[k], first[k + 1]):
+            mass += flows[q]
+            c = path_cost(starts, resources, rates, costs, q)
+            if c < least:
+                best, least = q, c
+        target[best] = mass
+    fill_loads(starts, resources, rates, target, direction)
+    direction -= loads
+    touched[:] = np.arange(len(loads))
+    s = step_length(a, p, log, loads, direction, touched, len(loads), 1.0, 1e-3)
+    direction[:] = 0.0
+    moved = False
+    for q in range(len(flows)):
+        new = (1.0 - s) * flows[q] + s * target[q]
+        moved = moved or new != flows[q]
+        flows[q] = new
     return moved
 
 
