@@ -146,7 +146,7 @@ def test_exponentiated_gradient_finds_the_wardrop_equilibrium_of_the_congestion_
     x, y = routing_data()
     net = shares(sizes)
     start = flow_wardrop(net, x, y, "half_squared")
-    descend(net, x, y, tools.half_squared, steps=1500, rate=3.0)
+    descend(net, x, y, tools.half_squared, steps=1000, rate=3.0)
     found = flow_wardrop(net, x, y, "half_squared")
     # the resources are the outputs on the samples; a constant makes their costs positive and moves no equilibrium
     rates = torch.zeros(4, 3, 30, 3).double()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -102,8 +103,7 @@ def test_too_many_paths_are_not_listed_but_drawn() -> None:
     assert (report.method, report.exact, report.paths) == ("sample", False, 7_515_153)
     assert report.second_moment is not None
     assert report.identity_error < 1e-12
-    deep = path_wardrop(nn.Sequential(*[nn.Linear(20, 20) for _ in range(240)]), torch.ones(2, 20), torch.zeros(2, 20))
-    assert all(math.isfinite(v) for v in deep.row().values())
+    assert math.isfinite(replace(report, paths=10**400).row()["paths"])  # more than a float holds
 
 
 @pytest.mark.parametrize("loss", ["mse", "cross_entropy"])

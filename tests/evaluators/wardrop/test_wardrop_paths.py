@@ -44,9 +44,11 @@ def slow_paths(net: nn.Sequential, x: Tensor, y: Tensor, loss: str) -> list[dict
     (delta,) = torch.autograd.grad(LOSSES[loss](outputs, y), outputs)
     found = []
     for start in range(len(linear)):
-        sources = [("input", i) for i in range(x.shape[1])] if start == 0 else []
+        sources: list[Any] = [("input", i) for i in range(x.shape[1])] if start == 0 else []
         if linear[start].bias is not None:
             sources.append((f"bias {start}", None))
+        source: Any
+        units: list[Any]
         for source, *units in itertools.product(sources, *(range(m.out_features) for m in linear[start:])):
             _, i = source
             first = linear[start].bias[units[0]] if i is None else linear[start].weight[units[0], i]
@@ -199,7 +201,7 @@ def test_paths_are_drawn_by_their_flow(tools: Any) -> None:
         listed[tuple(units + [b for _, b, _ in p["edges"]])] = p
     total = sum(abs(p["flow"]) for p in listed.values())
     network = layered(net)
-    drawn = draw_paths(network, 40_000, torch.Generator().manual_seed(0))
+    drawn = draw_paths(network, 20_000, torch.Generator().manual_seed(0))
     costs, _ = path_costs(network, data_of(x, y, "mse", 3, 3, x, "test"), drawn)
     counts: dict[Any, int] = {}
     for units, flow, cost in zip(drawn.units.tolist(), drawn.flows.tolist(), costs.tolist(), strict=True):
@@ -207,7 +209,7 @@ def test_paths_are_drawn_by_their_flow(tools: Any) -> None:
         assert (flow, cost) == pytest.approx((abs(own["flow"]), own["cost"]), abs=1e-12)
         counts[tuple(units)] = counts.get(tuple(units), 0) + 1
     spread = [
-        (counts.get(units, 0) - 40_000 * abs(p["flow"]) / total) / math.sqrt(40_000 * abs(p["flow"]) / total + 1)
+        (counts.get(units, 0) - 20_000 * abs(p["flow"]) / total) / math.sqrt(20_000 * abs(p["flow"]) / total + 1)
         for units, p in listed.items()
     ]
     assert max(map(abs, spread)) < 4.5
