@@ -247,7 +247,7 @@ class OneShotParallelEnv(ParallelEnv[str, Observation, Any]):
     def _rewards(self, played: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         if self._discrete():
             assert isinstance(self.game, NormalFormGame)
-            utilities = self.game.payoffs_of([torch.as_tensor(int(played[a])) for a in self.agents])
+            utilities = self.game.payoffs_of([int(played[a]) for a in self.agents])
         else:
             points = [torch.from_numpy(played[a].astype(np.float64)) for a in self.agents]
             with torch.no_grad():

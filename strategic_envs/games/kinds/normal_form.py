@@ -95,18 +95,18 @@ class NormalFormGame(Game):
         """The number of actions of each player."""
         return self.dims
 
-    def payoffs_of(self, actions: Sequence[Tensor]) -> Float[Tensor, "*batch n"]:
+    def payoffs_of(self, actions: Sequence[Tensor | int]) -> Float[Tensor, "*batch n"]:
         """What everybody gets at joint actions; works where the table of all payoffs would be too large, too.
 
         Args:
-            actions: One tensor of whole numbers a player, on one device; their shapes are broadcast. That player i's
-                lie in `0..A_i - 1` is not checked.
+            actions: A whole number, or a tensor of them, a player, on one device; their shapes are broadcast. That
+                player i's lie in `0..A_i - 1` is not checked.
 
         Returns:
             The payoffs on the actions' device, float64, the players last.
 
         Raises:
-            InvalidStrategyError: If there is not one tensor of whole numbers a player.
+            InvalidStrategyError: If there are not whole numbers for each player.
 
         Example:
             >>> pennies = NormalFormGame.zero_sum([[1.0, -1.0], [-1.0, 1.0]])
@@ -114,12 +114,13 @@ class NormalFormGame(Game):
             [[1.0, -1.0], [-1.0, 1.0]]
         """
         self._check_actions(actions)
-        return self.payoffs.to(actions[0].device)[(slice(None), *actions)].movedim(0, -1)
+        device = next((a.device for a in actions if isinstance(a, Tensor)), self.payoffs.device)
+        return self.payoffs.to(device)[(slice(None), *actions)].movedim(0, -1)
 
-    def _check_actions(self, actions: Sequence[Tensor]) -> None:
-        if len(actions) != self.n_players or any(a.is_floating_point() or a.dtype == torch.bool for a in actions):
+    def _check_actions(self, actions: Sequence[Tensor | int]) -> None:
+        if len(actions) != self.n_players or not all(isinstance(a, int) or _whole(a) for a in actions):
             raise InvalidStrategyError(
-                f"{self.name}: got actions of dtypes {[str(a.dtype) for a in actions][:6]}, expected "
+                f"{self.name}: got actions of dtypes {[str(torch.as_tensor(a).dtype) for a in actions][:6]}, expected "
                 f"{self.n_players} tensors of whole numbers, one a player"
             )
 
@@ -154,3 +155,7 @@ class NormalFormGame(Game):
         best = payoffs.max(-1, keepdim=True).values
         action = (payoffs == best).to(torch.uint8).argmax(-1)
         return torch.nn.functional.one_hot(action, payoffs.shape[-1]).to(payoffs), best.squeeze(-1)
+
+
+def _whole(actions: Tensor) -> bool:
+    return not actions.is_floating_point() and actions.dtype != torch.bool

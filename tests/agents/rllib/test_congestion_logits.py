@@ -10,8 +10,6 @@ from strategic_envs.agents.rllib.rollout_one_shot import rollout_one_shot
 from strategic_envs.games.atomic_congestion import atomic_braess, load_balancing
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 
-pytestmark = [pytest.mark.usefixtures("ray_session"), pytest.mark.xdist_group("ray")]
-
 
 def test_sampled_gradients_are_those_of_the_same_game_as_a_table() -> None:
     game = atomic_braess(4)
@@ -24,6 +22,8 @@ def test_sampled_gradients_are_those_of_the_same_game_as_a_table() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("ray")
+@pytest.mark.usefixtures("ray_session")
 def test_a_hundred_players_learn_to_share_machines() -> None:
     crowd = load_balancing(100, 20)
     algorithm = IndependentGDConfig().training(game=crowd, games_per_sample=512).build_algo()

@@ -121,16 +121,15 @@ class AtomicCongestionGame(NormalFormGame):
         sums = torch.nn.functional.pad(self.costs.cumsum(-1), (1, 0))
         return self._at(sums, self.loads(actions)).sum(-1)
 
-    def payoffs_of(self, actions: Sequence[Tensor]) -> Float[Tensor, "*batch n"]:
+    def payoffs_of(self, actions: Sequence[Tensor | int]) -> Float[Tensor, "*batch n"]:
         """What everybody gets at joint actions: minus the costs. Arguments as in `NormalFormGame.payoffs_of`.
 
         Example:
             >>> game = AtomicCongestionGame([[[0], [1]]] * 100, torch.arange(1.0, 101.0).expand(2, 100))
-            >>> game.payoffs_of([torch.tensor(i % 2) for i in range(100)])[:3].tolist()
+            >>> game.payoffs_of([i % 2 for i in range(100)])[:3].tolist()
             [-50.0, -50.0, -50.0]
         """
-        self._check_actions(actions)
-        joint = torch.stack(torch.broadcast_tensors(*actions), -1)
+        joint = self._joint(actions)
         rows = joint.reshape(-1, self.n_players).split(max(1, _LARGEST_STEP // (self.n_players * self.n_resources)))
         return torch.cat([self._paid(part) for part in rows]).reshape(joint.shape)
 
@@ -150,10 +149,14 @@ class AtomicCongestionGame(NormalFormGame):
         rows = torch.arange(len(table), device=column.device)
         return table.to(column.device)[rows, column.long().clamp(min=0)]
 
+    def _joint(self, actions: Sequence[Tensor | int]) -> Int[Tensor, "*batch n"]:
+        self._check_actions(actions)
+        device = next((a.device for a in actions if isinstance(a, Tensor)), None)
+        given = [a if isinstance(a, Tensor) else torch.tensor(a, device=device) for a in actions]
+        return torch.stack(torch.broadcast_tensors(*given), -1)
+
     def _checked(self, actions: Sequence[Tensor | int]) -> Int[Tensor, "*batch n"]:
-        given = [torch.as_tensor(a) for a in actions]
-        self._check_actions(given)
-        joint = torch.stack(torch.broadcast_tensors(*given), -1)
+        joint = self._joint(actions)
         most = torch.tensor(self.n_actions, device=joint.device)
         if bool(((joint < 0) | (joint >= most)).any()):
             player = int(((joint < 0) | (joint >= most)).reshape(-1, self.n_players).any(0).nonzero()[0])
