@@ -9,11 +9,19 @@ __all__ = ["AGENTS", "ENVIRONMENTS", "SUMMARY", "cells"]
 SUMMARY = (
     "independent gradient, extragradient, DGNOpt, double oracle and PSRO beside random play and stock PPO, one seed"
 )
-ENVIRONMENTS = ("continuous_game_v0", "duopoly_pricing_v0", "larger_number_v0", "layers_v0", "tic_tac_toe_v0")
+ENVIRONMENTS = (
+    "continuous_game_v0",
+    "duopoly_pricing_v0",
+    "larger_number_v0",
+    "layers_v0",
+    "routing_v0",
+    "tic_tac_toe_v0",
+)
 AGENTS = ("uniform_random", "independent_gd", "extragradient", "dgnopt", "double_oracle", "psro", "ppo")
 OPTIONS = {
-    "continuous_game_v0": {"game": "matching_pennies_box"}
-}  # on which gradient circles and extragradient settles
+    "continuous_game_v0": {"game": "matching_pennies_box"},  # gradient circles, extragradient settles
+    "routing_v0": {"players": "atomic"},  # which everybody plays
+}
 SHORT = {"psro": {"iterations": 6}}  # beside presets that take longer
 
 
@@ -22,7 +30,7 @@ def cells() -> list[Cell]:
 
     Example:
         >>> len({cell.environment for cell in cells()})
-        5
+        6
     """
     from strategic_envs.agents.roster import agent
 

@@ -2,7 +2,7 @@
 
 A player is a population that acts with the shares of its paths, or an atomic player that takes one of them. Its reward
 is minus its (mean) cost. What it observes is its own: the last action, what each of its paths would have cost, and a
-flag that is 1 before anything was played. The state is the load and the cost of every link.
+flag that is 1 before anything was played. The state is the load and the cost of every link, and the flag.
 """
 
 from __future__ import annotations
@@ -121,22 +121,20 @@ class RoutingParallelEnv(OneShotParallelEnv):
 
     def _make_state_space(self) -> spaces.Box:
         none = np.zeros_like(self._bounds.loads)
-        return _box([none, self._bounds.least_costs], [self._bounds.loads, self._bounds.costs])
+        return _box([none, self._bounds.least_costs, [0.0]], [self._bounds.loads, self._bounds.costs, [1.0]])
 
     def state(self) -> Observation:
-        """The loads of all links and then their costs, `(2E,)`; zeros before anything was played."""
+        """The loads of all links, their costs, and the flag, `(2E + 1,)`; zeros and 1 before anything was played."""
         if self._traffic is None:
-            return np.zeros(self.state_space.shape, dtype=np.float32)
-        return _within(self.state_space, [self._traffic.loads, self._traffic.costs])
+            return _nothing(self.state_space)
+        return _within(self.state_space, [self._traffic.loads, self._traffic.costs, [0.0]])
 
     def _observe(self, agent: str) -> Observation:
         if self.observation == "actions":
             return self._state.copy()
         space, player = self._observation_spaces[agent], self._numbers[agent]
         if self._traffic is None:
-            seen = np.zeros(space.shape, dtype=np.float32)
-            seen[-1] = 1.0
-            return seen
+            return _nothing(space)
         return _within(space, [self._points[player].numpy(), self._traffic.path_costs[player], [0.0]])
 
     def _info(self, agent: str) -> dict[str, Any]:
@@ -225,7 +223,16 @@ class RoutingParallelEnv(OneShotParallelEnv):
 def _box(low: Sequence[Any], high: Sequence[Any]) -> spaces.Box:
     """The box around such numbers and zero, which stands for nothing played."""
     least, most = (np.concatenate(parts).astype(np.float32) for parts in (low, high))
-    return spaces.Box(np.minimum(least, 0), np.maximum(most, 0), dtype=np.float32)
+    least, most = np.minimum(least, 0), np.maximum(most, 0)
+    most = np.where(most > least, most, least + 1)  # a link that always costs nothing leaves room too, as checkers want
+    return spaces.Box(least, most, dtype=np.float32)
+
+
+def _nothing(space: spaces.Box) -> Observation:
+    """Zeros, and the flag that says so."""
+    seen = np.zeros(space.shape, dtype=np.float32)
+    seen[-1] = 1.0
+    return seen
 
 
 def _within(space: spaces.Box, parts: Sequence[Any]) -> Observation:
