@@ -103,7 +103,7 @@ class TensorMoves:
                     self.flows[q] -= s
                     self.loads = (self.loads + s * direction).clamp(min=0)
             first += count
-        return moved
+        return bool(moved)  # NumPy's comparisons are no bool
 
     def descend(self) -> bool:
         """One step of Frank and Wolfe; whether any flow moved."""
