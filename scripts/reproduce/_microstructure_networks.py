@@ -26,6 +26,7 @@ __all__ = ["controls", "forbidden", "reference_gaps", "row", "trained"]
 _DERIVED = "negentropy of ln|w|, derived"
 _PROTOTYPE = "prototype of this project, draws and training of its own"
 _NEAR = 0.04  # how far J of a matrix may be from that of another training
+_SAMPLES = 10
 _QUICK = (1, 5)  # He's normal start and the lognormal one
 _SHOWN = (1, 5, 6)
 _LOGNORMAL = 5
@@ -45,13 +46,14 @@ def row(quantity: str, ours: object, expected: object, source: str, within: bool
 
 
 def reference_gaps(draws: int, seed: int) -> list[dict[str, Any]]:
-    """J of samples of known laws."""
+    """The mean J of samples of known laws; of one of 20,000 uniform draws it has a standard deviation of .007."""
     found = []
     for name, law in _LAWS.items():
-        gap = arbitrage_gap(law(numpy_stream(seed, "reference gap", name), draws))
-        near = abs(gap - REFERENCE[name]) < (0.01 if draws >= 20_000 else 0.03)
-        words = name.replace("_", "-")
-        found.append(row(f"J of {draws} draws, {words}", gap, REFERENCE[name], _DERIVED, near))
+        streams = [numpy_stream(seed, "reference gap", name, k) for k in range(_SAMPLES)]
+        gap = float(np.mean([arbitrage_gap(law(stream, draws)) for stream in streams]))
+        near = abs(gap - REFERENCE[name]) < (0.01 if draws >= 20_000 else 0.02)
+        quantity = f"J of {draws} draws, {name.replace('_', '-')}, mean of {_SAMPLES} samples"
+        found.append(row(quantity, gap, REFERENCE[name], _DERIVED, near))
     return found
 
 
@@ -175,7 +177,7 @@ def _samples(recipe: Recipe, run: Trained) -> dict[str, dict[str, np.ndarray]]:
     found = {}
     for k in (0, 2, 4):
         before, after = (net.state_dict()[f"{k}.weight"].numpy() for net in (run.before, run.after))
-        found[f"{recipe.name}: matrix {k // 2 + 1}"] = {"at initialisation": before, "trained": after}
+        found[f"{recipe.name}:\nmatrix {k // 2 + 1}"] = {"at initialisation": before, "trained": after}
     return found
 
 
