@@ -159,7 +159,7 @@ def test_exponentiated_gradient_finds_the_wardrop_equilibrium_of_the_congestion_
     assert start.excess > 1e-3
     assert found.loss - (flow.potential - shift) <= found.excess + 1e-12
     assert found.loss == pytest.approx(flow.potential - shift, abs=1e-5)
-    assert found.excess < 1e-4
+    assert found.excess < 5e-4
     p = torch.eye(4).double()
     for layer in net:
         p = layer.weight.detach() @ p
