@@ -36,6 +36,24 @@ GAPS: dict[str, tuple[str, str]] = {
         "equilibrium; it bounds how far the potential is above its minimum",
         "congestion games; on networks over all paths",
     ),
+    "path_wardrop": (
+        "how far are the paths of a network from a Wardrop equilibrium of the congestion game whose potential is the "
+        "loss? It tells saddles of linear networks from minima",
+        "linear networks; with ReLU at frozen gates (experimental), where paths can be listed",
+    ),
+    "layer_equilibrium": (
+        "what does each layer of a network, the others staying, promise and gain? 0 at all critical points of linear "
+        "networks, saddles among them",
+        "gaps everywhere; gains of linear networks and of last layers",
+    ),
+    "spectral_gap": (
+        "does every mode of a linear network in use earn the price that weight decay sets, and no other more?",
+        "linear networks with one hidden layer",
+    ),
+    "weight_microstructure": (
+        "which family of densities do the sizes of a network's weights follow, beside initialisation and controls?",
+        "fits by maximum likelihood; no verdict says that an equilibrium was reached",
+    ),
     "local_deviation_gain": (
         "how much does a move of at most delta truly gain, not to first order only?",
         "nowhere: the best of a grid, a lower bound",

@@ -80,7 +80,7 @@ def _flat(weights: Weights) -> Tensor:
 
 def least_curvature(weights: Weights, loss: Loss) -> float:
     """The smallest eigenvalue of the Hessian of a loss in all weights."""
-    hessian = torch.func.hessian(lambda flat: loss(_parts(flat, weights)))(_flat(weights))
+    hessian = torch.func.jacrev(torch.func.grad(lambda flat: loss(_parts(flat, weights))))(_flat(weights))
     return float(torch.linalg.eigvalsh(hessian)[0])
 
 
@@ -111,7 +111,7 @@ def minimised(weights: Weights, loss: Loss, *, newton: int = 8) -> Weights:
     point = flat.detach()
     for _ in range(newton):
         slope = torch.func.grad(of)(point)
-        values, vectors = torch.linalg.eigh(torch.func.hessian(of)(point))
+        values, vectors = torch.linalg.eigh(torch.func.jacrev(torch.func.grad(of))(point))
         seen = values.abs() > 1e-7 * values.abs().max()
         step = vectors[:, seen] @ ((vectors[:, seen].mT @ slope) / values[seen].abs())
         if not float(torch.func.grad(of)(point - step).norm()) < float(slope.norm()):

@@ -7,7 +7,6 @@ for each output on each sample, so the same solver that answers road networks gi
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 import numpy as np
 import torch
@@ -84,9 +83,7 @@ def _trained(x: Tensor, y: Tensor, seed: int, quick: bool) -> list[Row]:
     ]
 
 
-def _exponentiated(
-    x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], depth: int, seed: int, steps: int
-) -> list[np.ndarray[Any, Any]]:
+def _exponentiated(x: np.ndarray, y: np.ndarray, depth: int, seed: int, steps: int) -> list[np.ndarray]:
     """Shares of every layer, columns summing to one, after so many exponentiated-gradient steps."""
     random = numpy_stream(seed, "congestion", "shares", depth)
     widths = [_SOURCES, *[5] * (depth - 1), _OUTPUTS]
