@@ -46,9 +46,9 @@ def step_length(
         return 0.0
     first = -g if g > -math.inf else 1.0
     low, high, s, closed = 0.0, most, 0.0, False  # closed: the slope at `high` is known to be above 0
-    for _ in range(200):
+    for trial in range(200):
         new = s - g / h if 0 < h < math.inf and g > -math.inf else -1.0
-        if not low < new < high:
+        if not low < new < high or (trial == 1 and not closed):  # after one Newton step the end is tried
             new = 0.5 * (low + high) if closed else high
         if new == low or (closed and new == high):  # no number is left between them
             break
