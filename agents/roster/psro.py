@@ -90,6 +90,7 @@ AGENTS = (
         {},
         {
             "continuous_game_v0": {"iterations": 60, "evaluate_every": 5},
+            "routing_v0": {"meta_solver": "cce"},
             "larger_number_v0": {"iterations": 100, "evaluate_every": 5},
             "tic_tac_toe_v0": {"iterations": 400, "evaluate_every": 20},
         },
@@ -103,7 +104,7 @@ AGENTS = (
             "duopoly_pricing_v0": _PRICING,
             "sequential_pricing_v0": _PRICING,
             "bertrand_pricing_v0": {**_PRICING, "step_size": 1.0, "horizon": 1},
-            "routing_v0": {"iterations": 12, "field": "exact", "step_size": 2.0},
+            "routing_v0": {"iterations": 12, "field": "exact", "step_size": 2.0, "meta_solver": "cce"},
             "larger_number_v0": {"iterations": 12, "field": "exact", "step_size": 2.0},
             "tic_tac_toe_v0": {
                 "iterations": 12,

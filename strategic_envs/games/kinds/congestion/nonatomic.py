@@ -280,5 +280,5 @@ def _joined(x: Sequence[Tensor]) -> Tensor:
 
 
 def _product(amount: Tensor, price: Tensor) -> Tensor:
-    """`amount * price`, and nothing where the amount is zero, whatever the price."""
-    return torch.where(amount == 0, 0.0, amount * torch.where(amount == 0, 0.0, price))
+    """`amount * price`, and nothing where the amount is zero and the price infinite."""
+    return amount * torch.where((amount == 0) & ~price.isfinite(), 0.0, price)
