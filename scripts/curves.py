@@ -18,7 +18,7 @@ Rows = list[dict[str, Any]]
 GAPS = {"exploitability": "exploitability", "local_nash_gap": "local Nash gap", "local_cce_gap": "local CCE gap"}
 """What is drawn, one panel each, and what the panel calls it."""
 BESIDE = {"path_gap": "path gap", "layer_excess": "largest excess of a layer"}
-"""What is drawn too where every row has it."""
+"""What is drawn too, of the agents whose rows have it."""
 
 _FLOOR = 1e-9  # smaller gaps are drawn here: such as those that are zero, or negative, as local CCE gaps may be
 
@@ -66,7 +66,7 @@ def draw_curves(folder: Path) -> list[Path]:
 
 
 def curve_panels(agents: Mapping[str, list[Rows]], title: str) -> Figure:
-    """One panel a gap, and one for each of `BESIDE` that there is, with a line for each agent.
+    """One panel a gap, and one for each of `BESIDE` that an agent has, with a line for each agent.
 
     Args:
         agents: By agent, one list of rows a seed.
@@ -74,17 +74,22 @@ def curve_panels(agents: Mapping[str, list[Rows]], title: str) -> Figure:
     """
     from strategic_envs import plots
 
-    every = [row for runs in agents.values() for rows in runs for row in rows]
-    shown = {**GAPS, **{name: label for name, label in BESIDE.items() if all(name in row for row in every)}}
+    shown = {**GAPS, **{gap: label for gap, label in BESIDE.items() if _having(agents, gap)}}
     figure, panels = plots.new_figure(1, len(shown), width=5.2, height=4.0)
     for axes, (gap, label) in zip(panels, shown.items(), strict=True):
-        series, levels = _series(agents, gap), _levels(agents, gap)
+        having = _having(agents, gap)
+        series, levels = _series(having, gap), _levels(having, gap)
         plots.draw_curves(axes, series, title=title, xlabel="steps", ylabel=label, levels=levels, floor=_FLOOR)
         if series:
             axes.set_xscale("log")
             axes.xaxis.set_minor_formatter("")  # between powers of ten there is no room for numbers
     plots.share_legend(figure, panels)
     return figure
+
+
+def _having(agents: Mapping[str, list[Rows]], gap: str) -> dict[str, list[Rows]]:
+    """The agents all of whose rows have the gap."""
+    return {name: runs for name, runs in agents.items() if all(gap in row for rows in runs for row in rows)}
 
 
 def _series(agents: Mapping[str, list[Rows]], gap: str) -> dict[str, tuple[list[float], list[list[float]]]]:

@@ -59,7 +59,7 @@ def test_options_of_the_environment_and_the_agent_reach_the_job(run, fake) -> No
         (["trian"], "did you mean 'train'?"),
         (["train", "--agent", "fake"], "Missing from strategic-envs train: ENV"),
         (["train", ENVIRONMENT], "--agent"),
-        (["train", "continuous_gam_v0", "--agent", "fake"], "did you mean 'continuous_game_v0'?"),
+        (["train", "continuous_gam_v0", "--agent", "fake"], "did you mean 'continuous_game_v0'"),
         (["train", ENVIRONMENT, "--agent", "fak"], "unknown agent 'fak': did you mean 'fake'?"),
         (["train", ENVIRONMENT, "--agent", "fake", "--sed", "1"], "--seed"),
         (["train", ENVIRONMENT, "--agent", "fake", "--seed", "one"], "--seed"),

@@ -39,12 +39,12 @@ def test_networks_without_paths_have_the_gaps_of_their_layers() -> None:
     assert sorted(wardrop_figures(game, game.initial(0))) == ["layer_excess", "layer_gap"]
 
 
-def test_curves_have_a_panel_for_gaps_that_every_row_has() -> None:
+def test_curves_have_a_panel_for_the_gaps_that_an_agent_has() -> None:
     row = {"steps": 1, **dict.fromkeys(("exploitability", "local_nash_gap", "local_cce_gap", "path_gap"), 0.5)}
     without = {key: value for key, value in row.items() if key != "path_gap"}
     assert [len(curve_panels({"gd": [[r, {**r, "steps": 2}]]}, "").axes) for r in (row, without)] == [4, 3]
-    both = {"gd": [[row, row]], "ppo": [[without, without]]}
-    assert len(curve_panels(both, "").axes) == 3
+    both = curve_panels({"gd": [[row, {**row, "steps": 2}]], "ppo": [[without, {**without, "steps": 2}]]}, "").axes
+    assert [len(axes.get_lines()) for axes in both] == [2, 2, 2, 1]
 
 
 @pytest.mark.slow
