@@ -68,13 +68,13 @@ def parse(description: str | None, argv: Sequence[str] | None = None) -> argpars
 
 
 def emit(figures: Mapping[str, float], script: str, argv: Sequence[str] | None = None, device: str = "cpu") -> None:
-    """Prints the one line of JSON; numbers keep four significant digits.
+    """Prints the one line of JSON; numbers keep four significant digits, and what is NaN (not reached) is null.
 
     Example:
         >>> emit({"steps_per_s": 1234.56}, "bench_x.py", [])  # doctest: +ELLIPSIS
         {"figures": {"steps_per_s": 1235.0}, "versions": {...}, "device": "cpu", "command": "python scripts/bench_x.py"}
     """
-    rounded = {name: _significant(float(value)) for name, value in figures.items()}
+    rounded = {k: None if math.isnan(value) else _significant(float(value)) for k, value in figures.items()}
     found = versions(device)
     command = " ".join(["python", f"scripts/{script}", *(sys.argv[1:] if argv is None else argv)])
     line = {"figures": rounded, "versions": found, "device": found.pop("device"), "command": command}
