@@ -30,7 +30,7 @@ class Options:
 def reproduce(out: Path, *, seed: int = 0, quick: bool = False, options: Options = Options()) -> list[dict[str, Any]]:
     """Writes `quantiles.png` and `dynamics.png`, and compares our numbers with those expected.
 
-    In full it takes some minutes of one core.
+    In full it takes about a minute of one core.
 
     Args:
         out: The folder for the pictures; it is made if it is not there.
