@@ -18,6 +18,7 @@ from strategic_envs.evaluators.certified.objective import Objective
 from strategic_envs.evaluators.certified.operations import OPERATIONS
 from strategic_envs.evaluators.certified.piyavskii import piyavskii
 from strategic_envs.evaluators.gaps import hoeffding_radius
+from strategic_envs.games.kinds.congestion import CongestionGame
 from strategic_envs.games.kinds.game import Game
 from strategic_envs.games.kinds.normal_form import NormalFormGame
 from strategic_envs.play import Independent
@@ -84,7 +85,8 @@ def small_games() -> list[str]:
         if name in ("layers", "adversarial_digits", "gan_ring", "gan_grid"):  # large, or they read data
             continue
         game = se.game(name)
-        if isinstance(game, Game) and not isinstance(game, NormalFormGame) and max(game.dims) <= 4:
+        exact = isinstance(game, NormalFormGame | CongestionGame)  # whose members, moreover, do not move the loads
+        if isinstance(game, Game) and not exact and max(game.dims) <= 4:
             names.append(name)
     return names
 
