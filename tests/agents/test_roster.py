@@ -203,6 +203,8 @@ def test_every_dynamic_trains_every_environment_that_it_does_not_refuse(environm
     for name in (n for n, a in agents().items() if n not in NAMED and isinstance(a, DynamicsAgent | PopulationAgent)):
         if agent(name).refuses(environment) is None:
             env = {"game": game.get(name, "f1")} if environment == "continuous_game_v0" else {}
+            if environment == "routing_v0" and isinstance(agents()[name], PopulationAgent):
+                env = {"players": "atomic"}
             small = {"games_per_sample": 64, "minibatch_size": 32, "hidden": (8,), "horizon": 10, "oracle_steps": 3}
             settings = {k: v for k, v in small.items() if agent(name).preset(environment).get(k) is not None}
             agent(name).check(Job(environment, env=env))

@@ -63,7 +63,7 @@ def test_selfish_travellers_come_to_552_and_cooperative_ones_to_498() -> None:
     try:
         for _ in range(4):
             algorithm.train()
-        assert algorithm.evaluate()["total_cost"] == pytest.approx(498, abs=0.5)
+        assert algorithm.evaluate()["total_cost"] == pytest.approx(498, abs=1)
     finally:
         algorithm.stop()
 
@@ -73,7 +73,7 @@ def test_selfish_travellers_come_to_552_and_cooperative_ones_to_498() -> None:
 @pytest.mark.usefixtures("ray_session")
 def test_atomic_travellers_are_trained_by_everybody() -> None:
     env = {"players": "atomic"}
-    assert trained("double_oracle", env, 10)["exploitability"] == pytest.approx(0, abs=1e-9)
+    assert trained("double_oracle", env, 10)["cce_gap"] == pytest.approx(0, abs=1e-9)
     assert trained("independent_gd", env, 20, step_size=2.0)["exploitability"] < 0.1
     small = {"envs": 4, "batch": 64, "num_epochs": 2, "hidden": (8,)}
     for options in (env, {}):
