@@ -77,13 +77,14 @@ def usage(strategies: Sequence[Sequence[Any]], resources: int, name: str) -> tup
             raise InvalidGameError(f"{name}, player_{i}: got no strategies, expected at least one list of resources")
         used = torch.zeros(len(own), resources, dtype=torch.float64)
         for a, strategy in enumerate(own):
-            wrong = isinstance(strategy, int) or any(not _resource(e, resources) for e in strategy)
-            if wrong or len(set(strategy)) != len(strategy):
+            numbers = () if isinstance(strategy, int) else tuple(strategy)  # a number in place of a list of them
+            wrong = isinstance(strategy, int) or any(not _resource(e, resources) for e in numbers)
+            if wrong or len(set(numbers)) != len(numbers):
                 raise InvalidGameError(
                     f"{name}, player_{i}, strategy {a}: got {strategy!r}, expected a list of different resources, "
                     f"numbers 0..{resources - 1}"
                 )
-            used[a, list(strategy)] = 1.0
+            used[a, list(numbers)] = 1.0
         found.append(used)
     return tuple(found)
 
