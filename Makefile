@@ -52,7 +52,7 @@ check: $(STAMP)  ## formatting, lint, types and the arrows between packages
 	$(RUN) -m pyright
 	$(RUN) -m pytest -q tests/test_architecture.py
 
-demo: $(STAMP)  ## trains dynamics, double oracle, PSRO and two controls on all five environments, into results/quick
+demo: $(STAMP)  ## trains dynamics, DGNOpt, double oracle, PSRO and two controls on six environments, into results/quick
 	$(RUN) -m strategic_envs.scripts.cli benchmark --preset quick --out results/quick --overwrite
 
 bench: $(STAMP)  ## measures speed: each scripts/bench_*.py prints one line of JSON
