@@ -54,6 +54,10 @@ GAPS: dict[str, tuple[str, str]] = {
         "which family of densities do the sizes of a network's weights follow, beside initialisation and controls?",
         "fits by maximum likelihood; no verdict says that an equilibrium was reached",
     ),
+    "arbitrage_gap": (
+        "how far is ln|w| of a network's weights from Gaussian, in nats? 0 lognormal, .163 Gaussian weights",
+        "nowhere: an estimate from spacings, its bias subtracted",
+    ),
     "local_deviation_gain": (
         "how much does a move of at most delta truly gain, not to first order only?",
         "nowhere: the best of a grid, a lower bound",
