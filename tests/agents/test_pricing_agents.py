@@ -25,11 +25,11 @@ from strategic_envs.errors import (
     UnknownNameError,
 )
 from strategic_envs.evaluators.collusion import analyse
+from strategic_envs.evaluators.collusion.policies import FIGURES
 from strategic_envs.evaluators.expectation import initial_utilities
 from strategic_envs.evaluators.tabular import tabular_fields, welfare_fields
 from strategic_envs.games.pricing import pricing
 from strategic_envs.play import TabularPlay
-from strategic_envs.results import FIGURE_COLUMNS
 
 PRICING = "duopoly_pricing_v0"
 SHORT = {"beta": 1e-4, "window": 5000}
@@ -48,7 +48,7 @@ def test_every_rule_of_firms_is_an_agent() -> None:
 @pytest.mark.parametrize("name", FIXED_FIRMS)
 def test_fixed_firms_have_gaps_and_figures(name: str) -> None:
     final = _train(name).final
-    assert all(math.isfinite(final[key]) for key in (*GAPS, *FIGURE_COLUMNS))
+    assert all(math.isfinite(final[key]) for key in (*GAPS, *FIGURES))
     assert final["exploitability_exact"] == 1.0
 
 
@@ -104,7 +104,7 @@ def test_a_session_that_does_not_converge_is_flagged() -> None:
 def test_a_checkpoint_of_q_learning_is_judged_again(tmp_path: Path) -> None:
     first = _train("q_learning", seed=1, out=tmp_path, **SMALL)
     again = evaluate_checkpoint(tmp_path, PRICING)
-    kept = (*GAPS, *FIGURE_COLUMNS, "steps", "iteration", "agent", "seed", "environment")
+    kept = (*GAPS, *FIGURES, "steps", "iteration", "agent", "seed", "environment")
     assert {k: again[k] for k in kept} == {k: first.final[k] for k in kept}
     game, play = checkpoint_play(tmp_path)
     assert game.m == 4 and [p.shape for p in play.policies] == [(16, 4)] * 2

@@ -14,8 +14,8 @@ from strategic_envs.agents.rllib.dqn import SeededEpisodeReplayBuffer, dqn_confi
 from strategic_envs.agents.rllib.dqn_run import DQNRun, greedy
 from strategic_envs.agents.roster import GAPS, Job, agent, checkpoint_play, evaluate_checkpoint
 from strategic_envs.errors import CheckpointError, InvalidGameError, InvalidSettingError
+from strategic_envs.evaluators.collusion.policies import FIGURES
 from strategic_envs.play import Independent, TabularPlay
-from strategic_envs.results import FIGURE_COLUMNS
 
 QUICK: dict[str, Any] = {"envs": 4, "batch": 16, "steps": 64, "hidden": (8,), "device": "cpu"}
 ENVIRONMENTS = ("duopoly_pricing_v0", "larger_number_v0", "tic_tac_toe_v0")
@@ -96,7 +96,7 @@ def test_one_seed_gives_one_run(environment: str) -> None:
     first, second = twice(), twice()
     assert first == second and first[1]
     assert all(np.isfinite(first[0][gap]) for gap in GAPS)
-    assert set(FIGURE_COLUMNS) <= set(first[0]) or environment != "duopoly_pricing_v0"
+    assert set(FIGURES) <= set(first[0]) or environment != "duopoly_pricing_v0"
 
 
 @pytest.mark.slow
@@ -106,7 +106,7 @@ def test_a_checkpoint_is_judged_like_the_run_that_wrote_it(tmp_path: Path) -> No
     job = Job("duopoly_pricing_v0", agent={**settings, "evaluate_every": 2}, seed=1, iterations=2, out=tmp_path)
     first = agent("dqn").train(job, lambda row: None)
     again = evaluate_checkpoint(tmp_path)
-    kept = (*GAPS, *FIGURE_COLUMNS, "steps", "agent")
+    kept = (*GAPS, *FIGURES, "steps", "agent")
     assert {k: again[k] for k in kept} == {k: first.final[k] for k in kept}
     assert bool(((checkpoint_play(tmp_path)[1].policies[0] == 1).sum(-1) == 1).all())
     from strategic_envs.agents.rllib.ppo_run import PPORun

@@ -34,6 +34,7 @@ ENVIRONMENTS = [
     "duopoly_pricing_v0",
     "larger_number_v0",
     "layers_v0",
+    "routing_v0",
     "sequential_pricing_v0",
     "tic_tac_toe_v0",
 ]
