@@ -170,11 +170,13 @@ def _report(net: LayeredNet, data: Data, figures: PathFigures, method: str, note
     clarke = clarke_norm(net, data) if kinks.ambiguous else None
     sums = _layer_sums(net, slopes, shifts)
     errors = [abs(s - float((data.delta(outputs) * outputs).sum())) for s in sums]
-    pairs = zip(figures.edge_costs or (), zip(net.weights, slopes), zip(net.biases, shifts), strict=False)  # noqa: B905
-    for (edges, bias_edges), (w, g), (b, h) in pairs:
-        errors.append(float((w * g - edges).abs().max()))
-        if b is not None and h is not None and bias_edges is not None:
-            errors.append(float((b * h - bias_edges).abs().max()))
+    if figures.edge_costs:  # one entry a layer, where the paths were listed
+        for (edges, of_bias), w, g, b, h in zip(
+            figures.edge_costs, net.weights, slopes, net.biases, shifts, strict=True
+        ):
+            errors.append(float((w * g - edges).abs().max()))
+            if b is not None and h is not None and of_bias is not None:
+                errors.append(float((b * h - of_bias).abs().max()))
     return PathWardrop(
         path_gap=figures.path_gap,
         used_gap=figures.used_gap,

@@ -159,17 +159,6 @@ class RoutingGame(CongestionGame):
         marginal = self.network.costs.marginal()
         return self._routed(self._assign(marginal, tol, method, max_steps, start), marginal)
 
-    def price_of_anarchy(self, tol: float = 1e-12) -> float:
-        """The total cost of a Wardrop equilibrium as a multiple of the least total cost.
-
-        Raises:
-            InvalidGameError: If the least total cost is zero.
-        """
-        best = self.system_optimum(tol).total_cost
-        if best == 0.0:
-            raise InvalidGameError(f"{self.name}: got a least total cost of 0, of which no cost is a multiple")
-        return self.wardrop(tol).total_cost / best
-
     def marginal(self) -> RoutingGame:
         """The same game under marginal costs: its Wardrop equilibria are this game's system optima."""
         network = self.network.with_costs(self.network.costs.marginal())
