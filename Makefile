@@ -30,7 +30,7 @@ $(STAMP): pyproject.toml setup.py constraints.txt
 	@$(RUN) -m pip install --quiet --no-build-isolation -c constraints.txt -e ".[all]"
 	@touch $@
 
-test: $(STAMP)  ## runs the tests that are not slow (under 8 minutes on 2 cores)
+test: $(STAMP)  ## runs the tests that are not slow (11 minutes on 2 cores)
 	$(RUN) -m pytest -q -m "not slow" -n $(WORKERS) --dist loadfile
 
 test-slow: $(STAMP)  ## runs the slow tests: training, a local cluster, building wheels
